@@ -1,0 +1,1 @@
+"""Speed and size, measured: `make bench`. One module per room; see `bench.harness`."""
