@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -155,3 +156,17 @@ def test_a_database_that_cannot_be_reached_is_neither_yes_nor_no(tmp_path: Path)
             Database.open(url).ping()
         assert "secret" not in str(fault.value)
         assert "\n" not in str(fault.value)
+
+
+def test_the_file_of_a_new_database_is_private(tmp_path: Path) -> None:
+    """The SQLite file and its log are readable by their owner alone, whatever the umask says."""
+    before = os.umask(0)
+    try:
+        database = Database.open(f"sqlite:///{tmp_path}/new.db")
+        with database.write() as connection:
+            notes.metadata.create_all(connection)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        database.close()
+    finally:
+        os.umask(before)
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}

@@ -116,14 +116,19 @@ def test_application_that_raises_or_says_nothing_is_a_fault() -> None:
         client(broken).get("/")
 
 
-def test_waiting_for_a_disconnect_does_not_hold_the_answer_up() -> None:
-    """An application that listens for the asker to leave (as frameworks do) still ends."""
+def test_asker_is_gone_after_the_answer() -> None:
+    """An application that waits for the asker to leave, as frameworks do beside a stream, learns it in the end."""
+    seen: list[Any] = []
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()
         leaving = asyncio.ensure_future(receive())
         await send(start())
-        await send(body(b"{}"))
-        leaving.cancel()
+        await send(body(b"1", more=True))
+        await asyncio.sleep(0)
+        seen.append(leaving.done())
+        await send(body(b""))
+        seen.append(await leaving)
 
-    assert client(app).get("/") == {}
+    assert client(app).get("/") == 1
+    assert seen == [False, {"type": "http.disconnect"}]

@@ -14,6 +14,7 @@ from tests.needs import ROOT
 from tools import docs
 
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)")
+_PICTURE = re.compile(r' src(?:set)?="([^"]+)"')
 _ADR_SECTIONS = ("Status:", "## Context", "## Decision", "## Consequences", "## Numbers")
 
 
@@ -64,7 +65,8 @@ def test_every_target_says_what_it_does() -> None:
 @pytest.mark.parametrize("page", [path for path in tracked() if path.suffix == ".md"], ids=str)
 def test_links_between_files_lead_somewhere(page: Path) -> None:
     """A link or a picture of a page names a file that exists."""
-    targets = _LINK.findall((ROOT / page).read_text(encoding="utf-8"))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = _LINK.findall(text) + _PICTURE.findall(text)
     assert [target for target in targets if not (ROOT / page.parent / target).exists()] == []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -265,8 +266,7 @@ def _object(pairs: list[tuple[str, JsonValue]]) -> JsonValue:
     """Return the members as a dict, or refuse a name that comes twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise InvalidInput(
             f"The JSON text has an object with the key {twice[:60]!r} more than once.", next_step="Keep one of them."
         )

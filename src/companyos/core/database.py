@@ -7,9 +7,10 @@ process wrote meanwhile (SQLITE_BUSY_SNAPSHOT), however long the busy timeout is
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -153,6 +154,12 @@ def _sqlite(url: str, *, writes: bool) -> Engine:
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
         **sizes,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_: object) -> None:
+        # SQLite would make the file with the umask's mode; its log and shared memory take the mode of the file.
+        with suppress(OSError):
+            os.close(os.open(str(engine.url.database), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: object) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from companyos.core.canonical import JsonValue, loads
 from companyos.core.errors import InvalidInput, TooLarge
+from companyos.core.fields import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def decode(value: Any, kind: type[T], *, where: str) -> T:  # noqa: ANN401 - wha
         sentence, _, path = str(fault).partition(" - at `")
         field = path.removesuffix("`").removeprefix("$").removeprefix(".") or None
         place = f"{where}, {field}" if field else where
-        raise InvalidInput(f"{place}: {sentence}.", next_step="Mend that field.", field=field) from fault
+        raise InvalidInput(f"{place}: {in_words(sentence)}.", next_step="Mend that field.", field=field) from fault
 
 
 def _check_nodes(value: JsonValue, where: str, limits: Limits) -> None:

@@ -14,17 +14,21 @@ END: Final = r"$(?!\n)"
 _NO_CONTROLS: Final = r"^[^\u0000-\u001f\u007f]*" + END
 _NO_CONTROLS_BUT_LINES: Final = r"^[^\u0000-\u0008\u000b-\u001f\u007f]*$"
 
+_SERVICE_NAME: Final = r"^[a-z][a-z0-9-]{1,38}" + END
+_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}" + END
+_URL: Final = r"^https?://[^\s\u0000-\u001f\u007f]+" + END
+
 ServiceName: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9-]{1,38}" + END,
+        pattern=_SERVICE_NAME,
         description="2 to 39 characters: a lower-case letter, then lower-case letters, digits or hyphens.",
     ),
 ]
 Name: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}" + END,
+        pattern=_NAME,
         description="Up to 63 lower-case letters, digits, dots, underscores or hyphens.",
     ),
 ]
@@ -41,7 +45,22 @@ Url: TypeAlias = Annotated[
     str,
     Meta(
         max_length=2000,
-        pattern=r"^https?://[^\s\u0000-\u001f\u007f]+" + END,
+        pattern=_URL,
         description="http or https, nothing else: a link of another kind could run a script.",
     ),
 ]
+
+_WORDS: Final = {
+    _SERVICE_NAME: "Expected 2 to 39 characters: a lower-case letter, then lower-case letters, digits or hyphens",
+    _NAME: "Expected up to 63 lower-case letters, digits, dots, underscores or hyphens",
+    _URL: "Expected an address that begins with https:// or http://",
+    _NO_CONTROLS: "Expected one line without control characters",
+    _NO_CONTROLS_BUT_LINES: "Expected text without control characters",
+}
+
+
+def in_words(fault: str) -> str:
+    """Return what msgspec says of a value, with the expressions of this module replaced by what they mean."""
+    for pattern, meaning in _WORDS.items():
+        fault = fault.replace(f"Expected `str` matching regex {pattern!r}", meaning)
+    return fault

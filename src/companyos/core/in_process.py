@@ -13,11 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from companyos.core.access import Caller
 from companyos.core.errors import Unavailable
-from companyos.core.transport import READ_S, Exchange, Request
+from companyos.core.transport import Exchange, Request
 
 CALLER_KEY: Final = "companyos.caller"
 """The key of the ASGI scope that holds the ``Caller``. A server fills headers and path from the network and nothing
 else, so only code in the same process can set it."""
+
+COMPLETE_S: Final = 10.0
+"""How long an application may go on working behind its answer."""
 
 Message = MutableMapping[str, Any]
 AsgiApp = Callable[
@@ -77,6 +80,7 @@ class _Call:
         self._body: bytes | None = body
         self._messages: asyncio.Queue[Message] = asyncio.Queue(1)
         self._task: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
 
     async def next_message(self) -> Message | None:
         """Return the next message, None after the last one; whatever the application raises comes out here."""
@@ -93,7 +97,9 @@ class _Call:
     async def complete(self) -> None:
         """Let the application finish what it does after its answer (a row in the ledger, a closed connection)."""
         if self._task is not None:
-            await asyncio.wait_for(self._task, READ_S)
+            # What takes longer is cancelled: the answer is complete, so that this is no fault of the command.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, COMPLETE_S)
 
     async def end(self) -> None:
         """Cancel the application when it still runs."""
@@ -103,14 +109,19 @@ class _Call:
                 await self._task
 
     async def _run(self) -> None:
-        await self._app(self._scope, self._receive, self._messages.put)
+        await self._app(self._scope, self._receive, self._send)
+
+    async def _send(self, message: Message) -> None:
+        await self._messages.put(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._answered.set()
 
     async def _receive(self) -> Message:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        # The asker stays connected until it has the answer or ends the call, which cancels this.
-        await asyncio.Event().wait()
+        # The asker stays until it has the answer, and is gone then (ASGI, "Disconnect - receive event").
+        await self._answered.wait()
         return {"type": "http.disconnect"}
 
 

@@ -11,9 +11,9 @@ from tests.waiting import until
 
 
 def test_own_start_time_is_stable() -> None:
-    """The same process gives the same text each time, and another process another one."""
+    """The same process gives the same text each time, and an id that no process has gives none."""
     assert start_time(os.getpid()) == start_time(os.getpid()) is not None
-    assert start_time(os.getpid()) != start_time(os.getppid())
+    assert start_time(2**22 + 1) is None
 
 
 def test_zombie_has_ended() -> None:
@@ -33,10 +33,11 @@ def test_used_again_id_is_another_process() -> None:
     assert runs(os.getpid(), start_time(os.getpid()))
 
 
-def test_ps_agrees_that_this_process_runs() -> None:
-    """The way that macOS takes works here too: `ps` knows this process and not one that cannot be."""
-    assert process._from_ps(os.getpid()) == process._from_ps(os.getpid()) is not None  # noqa: SLF001 - no other way in
-    assert process._from_ps(2**22 + 1) is None  # noqa: SLF001 - the same
+def test_ps_is_understood_where_there_is_no_proc() -> None:
+    """On macOS the start comes from `ps`; a zombie and no process at all have none."""
+    assert process.parse_ps("Ss   Sun Nov 22 10:04:33 2026    \n") == "Sun Nov 22 10:04:33 2026"
+    assert process.parse_ps("Z+   Sun Nov 22 10:04:33 2026\n") is None
+    assert process.parse_ps("\n") is None
 
 
 def test_signal_to_a_group_that_is_gone_is_no_fault() -> None:

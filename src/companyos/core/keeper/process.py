@@ -87,5 +87,10 @@ def _from_ps(pid: int) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    state, _, started = answer.stdout.decode("ascii", "replace").strip().partition(" ")
+    return parse_ps(answer.stdout.decode("ascii", "replace"))
+
+
+def parse_ps(text: str) -> str | None:
+    """Return the start in the output of ``ps -o stat=,lstart=``, None for no process and for a zombie."""
+    state, _, started = text.strip().partition(" ")
     return started.strip() if started and not state.startswith("Z") else None

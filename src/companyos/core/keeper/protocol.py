@@ -13,7 +13,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from companyos.core.keeper.supervise import Restart
 
@@ -166,9 +166,8 @@ def status_to_json(status: ChildStatus) -> dict[str, object]:
 
 def status_from_json(value: Mapping[str, object]) -> ChildStatus:
     """Return the status that the keeper's own answer holds."""
-    fields = {name: value.get(name) for name in ChildStatus._fields}
-    argv = fields.pop("argv")
-    return ChildStatus(argv=tuple(argv) if isinstance(argv, list) else (), **fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {name: value.get(name) for name in ChildStatus._fields}
+    return ChildStatus(**{**fields, "argv": tuple(fields["argv"] or ())})
 
 
 def _is_plain(value: object) -> bool:

@@ -12,6 +12,8 @@ from companyos.core.errors import CompanyOSError, NotFound
 from companyos.core.keeper.protocol import ChildSpec, Refused, spec_from_json, spec_to_json
 
 FORMAT: Final = 1
+_INIT: Final = 1
+"""A signal to this process id, or to one below, would hit init or every process there is."""
 SIZE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -57,8 +59,7 @@ def read(path: Path) -> tuple[Record, ...]:
 
 def _record(child: dict[str, object]) -> Record:
     pid, started = child["pid"], child["started"]
-    # A number below 2 would make a later signal hit every process or init.
-    if not isinstance(pid, int) or pid < 2 or not isinstance(started, str):  # noqa: PLR2004
+    if not isinstance(pid, int) or pid <= _INIT or not isinstance(started, str):
         raise Refused(f"The state file names a process {pid!r} that cannot be a child.")
     return Record(
         spec=spec_from_json(child["spec"]),

@@ -1,0 +1,1 @@
+"""What maintains the repository; nothing in here is installed with the platform."""
