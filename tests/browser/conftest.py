@@ -107,9 +107,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Return the browser of this session."""
+    """Return a browser for the tests of one module.
+
+    Not one for the session: as long as it is there, Playwright's event loop counts as running in this thread, and every
+    other test that runs a loop of its own would fail.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -45,7 +45,7 @@ def test_a_reader_gets_only_what_is_newer(database: Database) -> None:
 
 def test_projectors_take_turns(database: Database) -> None:
     """Whoever holds the cursor keeps the others waiting, so revisions become visible in their order."""
-    taken, order = threading.Event(), []
+    taken, overtaken, order = threading.Event(), threading.Event(), []
     with database.write() as connection:
         assert store.lock_cursor(connection) == Cursor(0, 0)
 
@@ -53,6 +53,7 @@ def test_projectors_take_turns(database: Database) -> None:
         taken.wait()
         with database.write() as connection:
             cursor = store.lock_cursor(connection)
+            overtaken.set()
             order.append(cursor)
             store.move_cursor(connection, Cursor(cursor.position, cursor.revision + 1))
 
@@ -61,6 +62,7 @@ def test_projectors_take_turns(database: Database) -> None:
     with database.write() as connection:
         assert store.lock_cursor(connection) == Cursor(0, 0)
         taken.set()
+        assert not overtaken.wait(0.3)
         store.move_cursor(connection, Cursor(7, 5))
     thread.join(30)
     assert order == [Cursor(7, 5)]

@@ -27,5 +27,8 @@ def rebuild(*, json: JsonOption = False) -> None:
 
 def _say(console: Console, done: dict[str, Any]) -> None:
     services, changed = done["services"], done["changed"]
-    was = "nothing was wrong" if not changed else f"{changed} were wrong, missing or too many"
-    console.print(f"The Tower shows {services} services; {was}.")
+    shows = f"{services} service{'' if services == 1 else 's'}"
+    was = (
+        f"{changed} {'was' if changed == 1 else 'were'} wrong, missing or too many" if changed else "nothing was wrong"
+    )
+    console.print(f"The Tower shows {shows}; {was}.")

@@ -129,10 +129,10 @@ class Poller:
         if self._task is None:
             self._task = asyncio.create_task(self._look())
         try:
-            previous: Board | None = None
             yield (previous := await asyncio.to_thread(self._reader.board))
             while (board := await mailbox.get()) is not None:
-                if board is not previous:
+                # One that was on its way while the first was read may be older than that.
+                if (board.revision, board.judged_at) > (previous.revision, previous.judged_at):
                     yield (previous := board)
         except Unavailable:
             return
@@ -147,8 +147,8 @@ class Poller:
         while True:
             try:
                 board = await asyncio.to_thread(self._reader.board)
-            except Unavailable as fault:
-                _log.warning("tower poller lost the database", extra={"cause": str(fault)})
+            except Exception as fault:  # noqa: BLE001 - whatever it is, pages that look live would show old data
+                _log.warning("tower poller stopped", exc_info=not isinstance(fault, Unavailable))
                 self._tell(None)
                 self._task = None
                 return
