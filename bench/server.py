@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -145,8 +144,7 @@ def _fill(server: Server, count: int) -> None:
 def _end_s() -> float:
     """Seconds from SIGTERM to the end of a server with ten open event streams."""
     with tempfile.TemporaryDirectory() as folder, _serving(Path(folder) / "home") as server:
-        readers = [threading.Thread(target=_stream, args=(server,), daemon=True) for _ in range(10)]
-        opened = [_stream_open(server) for _ in readers]
+        opened = [_stream(server) for _ in range(10)]
         began = time.perf_counter()
         os.kill(server.pid, signal.SIGTERM)
         for connection in opened:
@@ -156,11 +154,7 @@ def _end_s() -> float:
         return time.perf_counter() - began
 
 
-def _stream(server: Server) -> None:
-    _stream_open(server)
-
-
-def _stream_open(server: Server) -> socket.socket:
+def _stream(server: Server) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     head = f"GET /events?since=0-0 HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {server.token}\r\n\r\n"
     connection.sendall(head.encode())

@@ -85,6 +85,15 @@ def test_any_text_is_a_checkpoint_or_refused(text: str) -> None:
         parse(text)
 
 
+def test_a_hash_has_one_spelling() -> None:
+    """Base64 whose unused bits are set decodes to the same bytes, and is refused all the same."""
+    root = base64.b64encode(bytes(range(32))).decode()
+    other = root[:-2] + chr(ord(root[-2]) + 1) + "="
+    assert base64.b64decode(other) == bytes(range(32))
+    with pytest.raises(InvalidInput, match="root that is not base64"):
+        parse(edited(root, other))
+
+
 @pytest.mark.parametrize(
     ("note", "sentence"),
     [

@@ -97,6 +97,9 @@ def test_tail_follows_what_other_processes_record(home: Path) -> None:
         changed(home, lambda journal: fill(journal, 2))
         seen += [json.loads(child.stdout.readline())["index"] for _ in range(2)]
         assert seen == [SIZE - 2, SIZE - 1, SIZE + 1, SIZE + 2]
+        changed(home, lambda journal: fill(journal, 1100))
+        more = [json.loads(child.stdout.readline())["index"] for _ in range(1100)]
+        assert more == list(range(SIZE + 3, SIZE + 1103)), "three pages at once come whole and in order"
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=30) == 130
     finally:

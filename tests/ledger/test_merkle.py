@@ -171,6 +171,21 @@ def test_a_rewritten_leaf_breaks_consistency() -> None:
             verify_consistency(7, 20, proof, naive_root(LEAVES[:7]), naive_root(rewritten))
 
 
+def test_a_root_is_no_proof_of_itself() -> None:
+    """An inner hash that is passed off as a leaf or as an older tree, with a proof cut short to fit, is refused."""
+    for size in (2, 3, 8, 20):
+        root = naive_root(LEAVES[:size])
+        with pytest.raises(IntegrityFault, match="shorter"):
+            verify_inclusion(root, 0, size, [], root)
+        with pytest.raises(IntegrityFault):
+            verify_consistency(1, size, [], root, root)
+    pair = node_hash(LEAVES[0], LEAVES[1])
+    with pytest.raises(IntegrityFault, match="shorter"):
+        verify_inclusion(pair, 0, 4, [node_hash(LEAVES[2], LEAVES[3])], naive_root(LEAVES[:4]))
+    with pytest.raises(IntegrityFault, match="shorter"):
+        verify_consistency(1, 4, [node_hash(LEAVES[2], LEAVES[3])], pair, naive_root(LEAVES[:4]))
+
+
 def test_trees_at_the_ends_are_consistent_only_with_themselves() -> None:
     """An empty tree is extended by every tree and equal trees need no proof; anything else at the ends is refused."""
     root = naive_root(LEAVES[:5])

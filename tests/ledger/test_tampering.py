@@ -386,6 +386,16 @@ def test_a_record_changed_together_with_its_tiles_is_still_found(large: Journal)
     assert found(large, changed_with_tree(LARGE - 1, through_level=0)) == ("record", 0, LARGE - 1)
 
 
+def test_a_false_trail_in_the_tiles_is_not_followed(large: Journal) -> None:
+    """A stored hash is believed only when its whole level leads to the signed root, however low its own level is."""
+
+    def damage(connection: Connection) -> None:
+        changed_with_tree(77, through_level=0)(connection)
+        connection.execute(text("UPDATE ledger_tiles SET hashes = zeroblob(512) WHERE level = 0 AND idx = 1"))
+
+    assert found(large, damage) == ("record", 64, 79)
+
+
 def test_an_older_checkpoint_narrows_what_may_be_wrong(small: Journal, seventh: Checkpoint) -> None:
     """Records that an older checkpoint covers are out of the question when the whole stored tree was mended."""
     assert found(small, changed_with_tree(20, through_level=9), (seventh,)) == ("record", 7, SIZE - 1)

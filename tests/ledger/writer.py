@@ -16,12 +16,15 @@ from companyos.ledger import open_journal
 
 
 def main(home: str, url: str, name: str, changes: int) -> None:
-    """Count up a number that all writers share, and record each step."""
+    """Count up a number that all writers share, and record each step; every second time only record something."""
     journal = open_journal(Settings(home=home, database_url=url))
     lock = " FOR UPDATE" if journal.database.dialect == "postgresql" else ""
     caller = Caller(subject=f"service:{name}", ip="192.0.2.1", device="writer")
     done = 0
     while not changes or done < changes:
+        with journal.write(caller) as change:
+            # Nothing but the ledger itself keeps these two apart from those of other writers.
+            change.record(verb="counter.look", target="counter")
         with journal.write(caller) as change:
             before = change.connection.execute(text(f"SELECT value FROM counter{lock}")).scalar_one()
             change.connection.execute(text("UPDATE counter SET value = :value"), {"value": before + 1})

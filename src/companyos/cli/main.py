@@ -30,6 +30,7 @@ _PILLARS: Final = (
     ("service", "companyos.catalog.commands", "Services, their owners and what runs where."),
     ("ledger", "companyos.ledger.commands", "The signed log of everything decided."),
     ("token", "companyos.identity.commands", "Tokens of people and services."),
+    ("tower", "companyos.tower.commands", "The rows that the Control Tower shows."),
 )
 
 app = typer.Typer(

@@ -158,8 +158,10 @@ def _sqlite(url: str, *, writes: bool) -> Engine:
     @event.listens_for(engine, "do_connect")
     def create(*_: object) -> None:
         # SQLite would make the file with the umask's mode; its log and shared memory take the mode of the file.
+        # Only a file that is not there yet is opened (O_EXCL): closing one drops every POSIX lock that SQLite holds on
+        # it in this process, and the next process to end would delete the log that we still write to.
         with suppress(OSError):
-            os.close(os.open(str(engine.url.database), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(str(engine.url.database), os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -56,7 +57,7 @@ def tail(
         emit(found, lambda console: console.table(printing.COLUMNS, rows, empty="No records match."), json=json)
         return
     last = max((record["index"] for record in (*found, *newest)), default=-1)
-    for record in (*found, *_following(client, wanted, last)):
+    for record in chain(found, _following(client, wanted, last)):
         _print_line(record, json=json)
 
 

@@ -51,10 +51,10 @@ class Replay:
         while self._older and self._older[0].size <= self.frontier.size + len(leaves):
             older = self._older.pop(0)
             grown, _ = self.frontier.extend(leaves[: older.size - self.frontier.size])
-            if grown.root() != older.root:
-                self.rewritten = self.rewritten or older
-            elif self.rewritten is None:
+            if grown.root() == older.root:
                 self.kept = older.size
+            else:
+                self.rewritten = self.rewritten or older
         self.frontier, tiles = self.frontier.extend(leaves)
         stored = self._stored.tiles(tiles)
         for tile in tiles:
