@@ -84,7 +84,7 @@ def test_tree_holds_what_was_promised() -> None:
     """The commands of the platform and one group for each pillar are there."""
     found = {words for words, _ in leaves()}
     assert {("up",), ("down",), ("status",), ("serve",), ("doctor",), ("db", "upgrade")} <= found
-    assert {words[0] for words in found if len(words) > 1} == {"db", "ledger", "service", "token"}
+    assert {words[0] for words in found if len(words) > 1} == {"db", "ledger", "service", "token", "tower"}
 
 
 def test_every_command_says_what_it_does_and_takes_json() -> None:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from companyos.core.keeper import Keeper
+from companyos.core.keeper import Keeper, process
 from tests.core.keeper.conftest import SpecOf
 from tests.core.keeper.looking import alive, only, pid_of
 from tests.waiting import until
+
+SLEEPER = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 
 def kill_keeper(keeper: Keeper) -> None:
@@ -66,16 +68,28 @@ def test_process_with_a_used_again_id_is_neither_adopted_nor_signalled(
     content = json.loads(state.read_text())
     child = content["children"][0]
     os.kill(child["pid"], signal.SIGKILL)
-    with subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"]) as stranger:
-        child["pid"] = stranger.pid
-        state.write_text(json.dumps(content))
-        keeper.ensure()
-        assert only(keeper).state == "ended"
-        assert "child adopted" not in (home / "logs" / "keeper.log").read_text()
-        keeper.stop("server")
-        keeper.shutdown()
-        assert stranger.poll() is None
-        stranger.kill()
+    until(lambda: start_of_another() != child["started"], "the clock by which the system dates processes moves on")
+    with subprocess.Popen(SLEEPER) as stranger:
+        try:
+            child["pid"] = stranger.pid
+            state.write_text(json.dumps(content))
+            keeper.ensure()
+            assert only(keeper).state == "ended"
+            assert "child adopted" not in (home / "logs" / "keeper.log").read_text()
+            keeper.stop("server")
+            keeper.shutdown()
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def start_of_another() -> str | None:
+    """Return the start time of a process that was started just now."""
+    with subprocess.Popen(SLEEPER) as another:
+        try:
+            return process.start_time(another.pid)
+        finally:
+            another.kill()
 
 
 def test_damaged_state_is_set_aside(keeper: Keeper, home: Path) -> None:
