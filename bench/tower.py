@@ -20,7 +20,6 @@ from sqlalchemy import event
 from bench.harness import AtMost, Row, percentile
 from companyos.core.access import Caller
 from companyos.core.settings import Settings
-from companyos.ledger import open_journal
 from companyos.server.app import Application, create_app
 from companyos.tower import store
 from companyos.tower.assets import assets
@@ -39,7 +38,7 @@ def run(scale: float) -> Iterator[Row]:
     times = max(20, round(200 * scale))
     with tempfile.TemporaryDirectory(prefix="companyos-bench-", ignore_cleanup_errors=True) as folder:
         settings = Settings(home=str(Path(folder) / "home"))
-        app = create_app(settings, journal=open_journal(settings))
+        app = create_app(settings)
         try:
             rows = fleet(SERVICES, datetime.now(UTC))
             _show(app, rows)

@@ -14,7 +14,6 @@ from companyos.core.access import Caller
 from companyos.core.clock import ManualClock
 from companyos.core.settings import Settings
 from companyos.identity import IssuedToken
-from companyos.ledger import open_journal
 from companyos.server.app import Application, create_app
 from companyos.tower import store
 from companyos.tower.model import TowerRow
@@ -37,7 +36,7 @@ def clock() -> ManualClock:
 def app(tmp_path: Path, clock: ManualClock) -> Iterator[Application]:
     """Return a server with a fleet in its projection."""
     settings = Settings(home=str(tmp_path / "home"))
-    app = create_app(settings, clock, open_journal(settings, clock))
+    app = create_app(settings, clock)
     with app.journal.database.write() as connection:
         store.replace(connection, fleet(250, NOW))
     yield app

@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 
 import litestar.types
 from litestar import Litestar
-from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.exceptions import LitestarException
 from litestar.types import ControllerRouterHandler, Method
@@ -36,6 +35,7 @@ from companyos.server.authentication import AuthenticationLayer
 from companyos.server.background import background
 from companyos.server.bodies import StrictRequest, check_content_type
 from companyos.server.checks import Checks, probes
+from companyos.server.compression import CompressionLayer
 from companyos.server.context import ContextLayer
 from companyos.server.denials import Denials
 from companyos.server.limits import LimitsLayer
@@ -51,7 +51,6 @@ from companyos.tower.service import Tower
 
 REQUEST_THREADS: Final = 24
 _METHODS: Final[tuple[Method, ...]] = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
-_COMPRESSED_FROM_BYTES: Final = 1024
 
 
 class Application:
@@ -100,7 +99,7 @@ class Application:
         app: App = AuthenticationLayer(inner, self.identity, self._throttle, self.settings.public_url)
         app = LimitsLayer(app, self.settings)
         app = ProblemLayer(app, allowed_methods=self._allowed_methods, record=self._denials.record, page=problem_page)
-        return ContextLayer(SecurityHeadersLayer(app, https=https))
+        return ContextLayer(SecurityHeadersLayer(CompressionLayer(app), https=https))
 
     def _litestar(self, keys: KeyStore) -> Litestar:
         values = {
@@ -125,9 +124,6 @@ class Application:
             guards=[check_content_type],
             request_class=StrictRequest,
             exception_handlers={Exception: leave_to_the_outer_layer},
-            compression_config=CompressionConfig(
-                backend="gzip", gzip_compress_level=6, minimum_size=_COMPRESSED_FROM_BYTES, exclude="^/events"
-            ),
             openapi_config=schema_config(),
             logging_config=None,
             request_max_body_size=None,
