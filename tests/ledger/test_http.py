@@ -26,11 +26,12 @@ SIZE = 25
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Journal:
+def opened(tmp_path: Path) -> Iterator[Journal]:
     """Return a journal with some records."""
     journal = open_journal(Settings(home=str(tmp_path / "home")), ManualClock(datetime(2026, 1, 31, tzinfo=UTC)))
     fill(journal, SIZE, personal={"email": "ana@example.com"})
-    return journal
+    yield journal
+    journal.close()
 
 
 @pytest.fixture

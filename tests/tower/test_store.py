@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -102,13 +103,14 @@ def test_time_alone_makes_a_new_board(database: Database) -> None:
 
 
 @pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory) -> Database:
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return a database for many examples."""
     from companyos.core import schema
 
     database = Database.open(f"sqlite:///{tmp_path_factory.mktemp('tower')}/examples.db")
     schema.upgrade(database)
-    return database
+    yield database
+    database.close()
 
 
 @given(any_rows)
