@@ -95,6 +95,7 @@ class Loops:
         self._leases = leases
         self._clock = clock
         self._holder = holder
+        self._random = random.Random()  # noqa: S311 - only spreads load
         self._stopping = threading.Event()
         self._reports = {loop.name: Report(name=loop.name, interval_s=loop.interval_s) for loop in self._loops}
         self._held: dict[str, Lease] = {}
@@ -153,7 +154,7 @@ class Loops:
                     error=type(fault).__name__,
                 )
                 _log.error("background loop failed", exc_info=fault, extra={"loop": loop.name, "failures": failures})
-            self._stopping.wait(pause_s(self._reports[loop.name], random.uniform(-1, 1)))  # noqa: S311 - only spreads load
+            self._stopping.wait(pause_s(self._reports[loop.name], self._random.uniform(-1, 1)))
 
     def _is_holder(self, loop: Loop) -> bool:
         """Return whether this process does the work now; asks the database only when half of the lease is over."""
