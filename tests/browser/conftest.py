@@ -19,6 +19,7 @@ from companyos.ledger import open_journal
 from companyos.server.app import Application, create_app
 from companyos.tower import store
 from companyos.tower.model import Removed, TowerRow
+from companyos.tower.releases import Releases
 from companyos.tower.service import Tower
 from tests.needs import chromium_path
 from tests.waiting import until
@@ -32,10 +33,13 @@ ANA = Caller(subject="user:ana", roles=frozenset({"admin"}))
 class Site:
     """A running server, and a hand on its projection."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Start on a free port."""
+    def __init__(self, settings: Settings, releases: Releases | None = None) -> None:
+        """Start on a free port; ``releases`` takes the place of delivery."""
         self.journal = open_journal(settings)
-        self.app: Application = create_app(settings, journal=self.journal)
+        with pytest.MonkeyPatch.context() as patched:
+            if releases is not None:
+                patched.setattr("companyos.server.app.Tower", lambda journal, *_: Tower(journal, releases))
+            self.app: Application = create_app(settings, journal=self.journal)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
@@ -91,9 +95,9 @@ class Site:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[Site]:
+def serving(home: Path, releases: Releases | None = None) -> Iterator[Site]:
     """Give a server without services."""
-    site = Site(Settings(home=str(home), port=0))
+    site = Site(Settings(home=str(home), port=0), releases)
     try:
         yield site
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,11 +15,11 @@ import typer
 from companyos.cli import main
 from companyos.core import access
 
-STAYING = {("up",), ("serve",)}
+STAYING = {("up",), ("serve",), ("demo",)}
 """Commands that run until they are ended; they have stories of their own."""
 
-OFFLINE = {("ledger", "check")}
-"""Commands that judge a file which the person holds and ask no platform, so that there is nothing to be denied."""
+OFFLINE = {("ledger", "check"), ("new",)}
+"""Commands that work on the person's own files and ask no platform, so that there is nothing to be denied."""
 
 MANIFEST = """\
 apiVersion: companyos.dev/v1
@@ -56,8 +57,26 @@ def arguments_of(command: Any, folder: Path) -> list[str]:
     return given
 
 
+def commit(folder: Path) -> None:
+    """Make the folder a repository with one commit, for commands that read it before they ask the platform."""
+    (folder / "companyos.yaml").write_text(MANIFEST)
+    (folder / "requirements.lock").write_text("")
+    (folder / ".gitignore").write_text("*\n")
+    identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@localhost")
+    for words in (
+        ("init", "--quiet"),
+        ("add", "--force", "companyos.yaml", "requirements.lock"),
+        (*identity, "commit", "--quiet", "--message", "One"),
+    ):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+
 def sample(name: str, annotation: Any, folder: Path) -> str:
     """A value of the right kind."""
+    if name == "policy":
+        path = folder / "policy.yaml"
+        path.write_text("hold_s: 60\n")
+        return str(path)
     if annotation is int or annotation is float:
         return "1"
     if annotation is Path or "path" in name or "file" in name:
@@ -66,7 +85,9 @@ def sample(name: str, annotation: Any, folder: Path) -> str:
         return str(path)
     if choices := get_args(annotation):
         return str(choices[0])
-    return IDENTIFIER if "id" in name.split("_") else "checkout"
+    if name == "digest":
+        return f"sha256:{'0' * 64}"
+    return IDENTIFIER if name == "release" or "id" in name.split("_") else "checkout"
 
 
 @pytest.fixture
@@ -83,8 +104,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_tree_holds_what_was_promised() -> None:
     """The commands of the platform and one group for each pillar are there."""
     found = {words for words, _ in leaves()}
-    assert {("up",), ("down",), ("status",), ("serve",), ("doctor",), ("db", "upgrade")} <= found
-    assert {words[0] for words in found if len(words) > 1} == {"db", "ledger", "service", "token", "tower"}
+    assert {("up",), ("down",), ("demo",), ("status",), ("serve",), ("doctor",), ("db", "upgrade")} <= found
+    assert {words[0] for words in found if len(words) > 1} == {
+        "db",
+        "ledger",
+        "notification",
+        "release",
+        "service",
+        "token",
+        "tower",
+    }
 
 
 def test_every_command_says_what_it_does_and_takes_json() -> None:
@@ -102,6 +131,7 @@ def test_person_without_roles_is_denied_everywhere(
     """With no local roles every command ends with 1 and a denial, and writes nothing to standard output."""
     assert main.run(["db", "upgrade"]) == 0
     capsys.readouterr()
+    commit(folder)
     monkeypatch.setenv("COMPANYOS_LOCAL_ROLES", "")
     for words, command in leaves():
         if words in OFFLINE:
@@ -109,7 +139,7 @@ def test_person_without_roles_is_denied_everywhere(
         code = main.run([*words, *arguments_of(command, folder), "--json"])
         out, err = capsys.readouterr()
         assert (code, out) == (1, ""), (words, code, out, err)
-        assert json.loads(err)["type"].endswith("/denied"), (words, err)
+        assert json.loads(err[err.index("{") :])["type"].endswith("/denied"), (words, err)
 
 
 def test_standard_output_is_json_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,8 @@ from companyos.core.access import Caller
 from companyos.ledger import Journal
 from companyos.operations import Operations
 from companyos.operations.http import routes
+from tests.operations.incoming import delivery, message
+from tests.operations.outgoing import notify
 from tests.pillar import person, web
 
 
@@ -80,6 +82,27 @@ def test_an_incident_lives_over_http(api: TestClient[Litestar]) -> None:
     assert api.get(path).json()["closed_at"] is not None
 
 
+def test_alertmanager_delivers(api: TestClient[Litestar], client: Callable[[Caller], TestClient[Litestar]]) -> None:
+    """Its document as it is; the answer says in numbers what became of it, and 2xx is what it waits for."""
+    told = api.post("/api/alerts", json=delivery(message("a"), message("b", service=None)))
+    assert (told.status_code, told.json()) == (
+        200,
+        {"changed": 1, "repeated": 0, "outdated": 0, "ignored": 1, "truncated": 0},
+    )
+    (alert,) = client(person("vera", "viewer")).get("/api/alerts?service=shop&status=firing").json()["items"]
+    assert (alert["fingerprint"], alert["service"], alert["name"]) == ("a", "shop", "Errors")
+    assert client(person("vera", "viewer")).post("/api/alerts", json=delivery(message("a"))).status_code == 403
+
+
+def test_notifications_are_seen(api: TestClient[Litestar], journal: Journal) -> None:
+    """With how their delivery goes."""
+    made = notify(Operations(journal))
+    (found,) = api.get("/api/notifications?status=waiting").json()["items"]
+    assert (found["id"], found["attempts"], found["delivered_at"]) == (made.id, 0, None)
+    assert found["payload"] == {"reason": "errors"}
+    assert api.get("/api/notifications?status=delivered").json()["items"] == []
+
+
 BAD_REQUESTS = [
     ("POST", "/api/holds", {"subject": "shop", "reason": "x"}),
     ("POST", "/api/holds", {"subject": "fleet", "reason": ""}),
@@ -101,6 +124,12 @@ BAD_REQUESTS = [
     ("GET", "/api/holds?subject=%00", None),
     ("GET", "/api/incidents?status=gone", None),
     ("GET", "/api/approvals?limit=0", None),
+    ("POST", "/api/alerts", {**delivery(), "version": "3"}),
+    ("POST", "/api/alerts", delivery(message(startsAt="9999-12-31T23:59:59-23:00"))),
+    ("GET", "/api/alerts?service=%00", None),
+    ("GET", "/api/alerts?status=gone", None),
+    ("GET", "/api/alerts?cursor=x", None),
+    ("GET", "/api/notifications?status=gone", None),
 ]
 
 

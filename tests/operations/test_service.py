@@ -9,17 +9,17 @@ from companyos.core.access import Caller
 from companyos.core.clock import ManualClock
 from companyos.core.errors import Conflict, Denied, InvalidInput
 from companyos.ledger import Journal
-from companyos.operations import IncidentLink, Operations
+from companyos.operations import Hold, IncidentLink, Operations
 from companyos.operations.errors import ApprovalNotFound, HoldNotFound, IncidentNotFound
 from tests.pillar import person, records
 
 NOBODY = "019a0000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture
-def operations(journal: Journal) -> Operations:
-    """Return the use cases over an empty database."""
-    return Operations(journal)
+def active(operations: Operations, subject: str) -> list[Hold]:
+    """Return what stops a subject now."""
+    with operations.journal.read() as connection:
+        return operations.active_holds(connection, subject)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def test_a_hold_stops_what_it_covers(
 ) -> None:
     """The release and its service, until it is lifted; each step has its record."""
     hold = operations.place_hold(operator, "service:shop", reason="errors", evidence={"trace": "7f3a"})
-    assert [found.id for found in operations.active_holds("release:shop@1.2.3")] == [hold.id]
-    assert operations.active_holds("service:cart") == []
+    assert [found.id for found in active(operations, "release:shop@1.2.3")] == [hold.id]
+    assert active(operations, "service:cart") == []
     lifted = operations.lift_hold(lead, hold.id, reason="fixed")
     assert (lifted.lifted_by, lifted.lifted_at) == ("user:lea", clock.now())
-    assert operations.active_holds("service:shop") == []
+    assert active(operations, "service:shop") == []
     assert operations.get_hold(lead, hold.id) == lifted
     assert [(record.verb, record.target, record.service) for record in records(journal)] == [
         ("hold.place", "service:shop", "shop"),
@@ -53,9 +53,9 @@ def test_a_hold_ends_by_itself(operations: Operations, operator: Caller, clock: 
     """Nobody has to come back for it."""
     until = clock.now() + timedelta(minutes=5)
     operations.place_hold(operator, "fleet", reason="freeze", until=until)
-    assert len(operations.active_holds("release:shop@1.0.0")) == 1
+    assert len(active(operations, "release:shop@1.0.0")) == 1
     clock.advance(300)
-    assert operations.active_holds("release:shop@1.0.0") == []
+    assert active(operations, "release:shop@1.0.0") == []
     assert operations.list_holds(operator).items == []
     assert len(operations.list_holds(operator, active=False).items) == 1
 
@@ -105,6 +105,15 @@ def test_pages_about_services_get_all_marks_in_one_query(operations: Operations,
     operations.close_incident(operator, second.id)
     assert [incident.id for incident in operations.open_incidents_by_subject()["service:shop"]] == [first.id]
     assert operations.open_incidents_by_subject(["fleet"]) == {}
+
+
+@pytest.mark.parametrize("subject", ["release:shop@1.2.0", "service:shop", "fleet"])
+def test_a_release_is_stopped_by_what_covers_it(operations: Operations, operator: Caller, subject: str) -> None:
+    """A hold on itself, on its service, on everything; another release of another service goes on unless all stop."""
+    hold = operations.place_hold(operator, subject, reason="x")
+    assert active(operations, "release:shop@1.2.0") == [hold]
+    assert active(operations, "release:cart@1.2.0") == ([hold] if subject == "fleet" else [])
+    assert active(operations, "release:shop@1.2.1") == ([] if subject.startswith("release:") else [hold])
 
 
 # --- approvals --------------------------------------------------------------------------------------------------------

@@ -7,9 +7,18 @@ import pytest
 
 from companyos.core.errors import CompanyOSError, InvalidInput, TooLarge, UnsupportedMediaType
 from companyos.core.settings import Settings
+from companyos.evidence.archive import MAX_BYTES
 from companyos.server.asgi import Message
 from companyos.server.errors import HeadersTooLarge, Misdirected, RequestTimeout
-from companyos.server.limits import check_body, check_headers, check_host, declared_length, limited, own_hosts
+from companyos.server.limits import (
+    LimitsLayer,
+    check_body,
+    check_headers,
+    check_host,
+    declared_length,
+    limited,
+    own_hosts,
+)
 
 HOSTS = own_hosts(Settings(home="/h", host="0.0.0.0", public_url="https://Company.example:8443/"))
 
@@ -141,3 +150,59 @@ def test_a_body_that_never_ends_times_out() -> None:
             await asyncio.wait_for(bounded(), 0.1)
 
     asyncio.run(story())
+
+
+def layered(method: str, path: str, size: int, *, declared: bool, settings: Settings) -> int | CompanyOSError:
+    """Return how many bytes of a body an application below the layer gets, or what the layer raises."""
+    pieces = [bytes(65_536)] * (size // 65_536) + [bytes(size % 65_536)]
+
+    async def story() -> int:
+        waiting = list(pieces)
+        seen = 0
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": bool(waiting)}
+
+        async def app(_scope: Any, body: Any, _send: Any) -> None:
+            nonlocal seen
+            more = True
+            while more:
+                message = await body()
+                seen += len(message["body"])
+                more = message["more_body"]
+
+        async def send(_message: Message) -> None:
+            raise AssertionError
+
+        length = ("content-length", str(size)) if declared else ("transfer-encoding", "chunked")
+        asked = {**scope(("host", "localhost"), ("content-type", "application/x-tar"), length), "method": method}
+        await LimitsLayer(app, settings)({**asked, "path": path}, receive, send)
+        return seen
+
+    try:
+        return asyncio.run(story())
+    except CompanyOSError as fault:
+        return fault
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_artifact_may_be_larger_than_other_bodies(declared: bool) -> None:
+    """Up to its own limit and not a byte more; the address and the method must be exactly those."""
+    settings = Settings(home="/h", body_limit_bytes=100_000)
+    for method, path, size, taken in (
+        ("POST", "/api/artifacts", MAX_BYTES, True),
+        ("POST", "/api/artifacts", MAX_BYTES + 1, False),
+        ("PUT", "/api/artifacts", 100_001, False),
+        ("POST", "/api/artifacts/", 100_001, False),
+        ("POST", "/api/artifacts/x/signature", 100_001, False),
+        ("POST", "/api/services", 100_001, False),
+        ("POST", "/api/services", 100_000, True),
+    ):
+        found = layered(method, path, size, declared=declared, settings=settings)
+        assert found == size if taken else isinstance(found, TooLarge), (method, path, size)
+
+
+def test_the_settings_may_allow_more_than_an_artifact_needs() -> None:
+    """The larger of both counts, for bytes and for seconds."""
+    settings = Settings(home="/h", body_limit_bytes=2 * MAX_BYTES)
+    assert layered("POST", "/api/artifacts", MAX_BYTES + 1, declared=True, settings=settings) == MAX_BYTES + 1

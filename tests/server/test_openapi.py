@@ -22,18 +22,27 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/incidents/{id}"): {"json": {"status": "closed"}},
     ("PATCH", "/api/services/{name}"): {"json": {}, "headers": {"if-match": '"x"'}},
     ("PATCH", "/api/subjects/{id}"): {"json": {"status": "suspended"}},
+    ("POST", "/api/alerts"): {"json": {"version": "4", "status": "firing", "alerts": []}},
     ("POST", "/api/approvals"): {"json": {"kind": "promotion", "subject": "fleet", "reason": "r"}},
     ("POST", "/api/approvals/{id}/decision"): {"json": {"decision": "approve", "reason": "r"}},
+    ("POST", "/api/artifacts"): {"content": b"", "headers": {"content-type": "application/x-tar"}},
+    ("DELETE", "/api/artifacts/{digest}/denial"): {"json": {"reason": "r"}},
+    ("POST", "/api/artifacts/{digest}/denial"): {"json": {"reason": "r"}},
+    ("PUT", "/api/artifacts/{digest}/commits"): {"json": {"commits": []}},
+    ("PUT", "/api/flags/{service}/{key}"): {"json": {"value": True, "reason": "r"}},
     ("POST", "/api/csp-reports"): {
         "content": '{"csp-report": {}}',
         "headers": {"content-type": "application/csp-report"},
     },
+    ("POST", "/api/deployments"): {"json": {"digest": "sha256:" + "0" * 64}},
     ("POST", "/api/holds"): {"json": {"subject": "fleet", "reason": "r"}},
     ("POST", "/api/holds/{id}/lift"): {"json": {"reason": "r"}},
     ("POST", "/api/incidents"): {"json": {"subject": "fleet", "title": "t", "severity": "sev1"}},
     ("POST", "/api/incidents/{id}/timeline"): {"json": {"text": "t"}},
     ("POST", "/api/ledger/entries/{id}/erasures"): {"json": {"field": "ip", "reason": "r"}},
     ("POST", "/api/login-codes"): {"json": {"user": "admin"}},
+    ("POST", "/api/releases/{id}/commands"): {"json": {"kind": "hold", "reason": "r"}},
+    ("POST", "/api/replays"): {"json": {"policy": {}}},
     ("POST", "/api/services"): {"json": {"name": "checkout"}},
     ("POST", "/api/services/import"): {
         "content": "apiVersion: companyos.dev/v1",
@@ -44,11 +53,22 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/subjects"): {"json": {"name": "eve"}},
     ("POST", "/api/tokens"): {"json": {"name": "eve"}},
+    ("POST", "/releases/{id}/commands"): {"data": {"kind": "hold", "reason": "r"}},
+    ("POST", "/rollback"): {"json": {"deployment_id": "01a202e7-0000-7000-8000-000000000000", "reason": "r"}},
     ("PUT", "/api/teams/{name}"): {"json": {}, "headers": {"if-none-match": "*"}},
 }
 """A good body for each operation that needs one, so that it is the caller who is refused and not the body."""
 
-PARAMETERS = {"id": "01a202e7-0000-7000-8000-000000000000", "name": "checkout", "environment": "prod", "arm": "stable"}
+PARAMETERS = {
+    "deployment_id": "01a202e7-0000-7000-8000-000000000000",
+    "digest": "sha256:" + "0" * 64,
+    "service": "checkout",
+    "key": "flag",
+    "id": "01a202e7-0000-7000-8000-000000000000",
+    "name": "checkout",
+    "environment": "prod",
+    "arm": "stable",
+}
 QUERIES = {("GET", "/api/ledger/consistency"): "?from=1", ("GET", "/events"): "?since=0-0"}
 
 

@@ -86,9 +86,9 @@ def test_racing_first_starts_make_one_admin(tmp_path: Path) -> None:
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+        said = [process.communicate()[1] for process in processes]
     assert sum("sign-in" in line for found in lines for line in found) == 1
-    assert [process.returncode for process in processes] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0], said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

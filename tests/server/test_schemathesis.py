@@ -25,6 +25,7 @@ from tests.server.web import Web
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
 schemathesis.serializer.alias("application/csp-report", "application/json")
+schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
 
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 # The same commit gives the same requests, everywhere.

@@ -44,7 +44,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def _assert_harmless(html: str) -> None:
+def assert_harmless(html: str) -> None:
     """Nothing on the page runs or leads away but our own script."""
     for tag, attributes in Page(html).elements:
         assert not [name for name in attributes if name.startswith("on") or name in {"style", "srcdoc", "autofocus"}]
@@ -80,7 +80,7 @@ def test_hostile_text_stays_text() -> None:
         for view in View:
             query = Query(view=view, q=text, domain=text, owner=text)
             html = Fragments().landing(FRAME, landing(board_of(card.row), query, NOW))
-            _assert_harmless(html)
+            assert_harmless(html)
             assert text in Page(html).text
 
 
@@ -140,7 +140,7 @@ def test_ages_use_the_largest_unit() -> None:
 
 def test_an_asset_is_named_by_its_content() -> None:
     """Another content has another address, so a browser may keep each for ever."""
-    assert set(assets()) == {"mark.svg", "tower.css", "tower.js"}
+    assert set(assets()) == {"follow.js", "mark.svg", "morph.js", "tower.css", "tower.js"}
     assert all(re.fullmatch(r"/static/[a-z]+\.[0-9a-f]{10}\.(css|js|svg)", path) for path in by_path())
 
 

@@ -8,14 +8,14 @@ from companyos.catalog import deployment_store, store
 from companyos.catalog.deployment import Observed, Step, observe
 from companyos.catalog.errors import DeploymentNotFound, ServiceNotFound
 from companyos.catalog.model import MANUAL, Arm, Deployment, Service
-from companyos.core.access import Caller, require
+from companyos.core.access import Caller, Verdict, require
 from companyos.core.ids import check_name, check_service_name, uuid7
 from companyos.core.paging import DEFAULT_LIMIT, Page, after_id, check_limit, page_by_id
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from companyos.ledger import Journal
+    from companyos.ledger import Change, Journal
 
 
 class Running:
@@ -33,24 +33,31 @@ class Running:
         """
         check_service_name(service)
         verdict = require(caller, "catalog.write", f"service:{service}")
-        kind, _, name = caller.subject.partition(":")
-        source = f"runtime:{name}" if kind in {"service", "system"} else MANUAL
         with self.journal.write(caller, unchanged_ok=True) as change:
-            _locked(change.connection, service)
-            known = deployment_store.running_in(change.connection, service, seen.environment, seen.arm)
-            now = self.journal.clock.now()
-            step = observe(known, seen, service=service, source=source, id=uuid7(), now=now)
-            if step.change != "nothing":
-                _write(change.connection, step, known)
-                change.record(
-                    verb=f"deployment.{step.change}",
-                    target=f"service:{service}",
-                    verdict=verdict,
-                    service=service,
-                    release=step.deployment.release,
-                    details=_details(step.deployment),
-                )
-            return step.deployment
+            return self.record_deployment_in(change, service, seen, verdict=verdict)
+
+    def record_deployment_in(
+        self, change: Change, service: str, seen: Observed, *, verdict: Verdict | None = None
+    ) -> Deployment:
+        """Return what runs after the caller's transaction; what is known already writes nothing.
+
+        It asks no permission, and is otherwise as ``record_deployment``.
+        """
+        _locked(change.connection, service)
+        known = deployment_store.running_in(change.connection, service, seen.environment, seen.arm)
+        now = self.journal.clock.now()
+        step = observe(known, seen, service=service, source=_source(change.actor), id=uuid7(), now=now)
+        if step.change != "nothing":
+            _write(change.connection, step, known)
+            change.record(
+                verb=f"deployment.{step.change}",
+                target=f"service:{service}",
+                verdict=verdict,
+                service=service,
+                release=step.deployment.release,
+                details=_details(step.deployment),
+            )
+        return step.deployment
 
     def end_deployment(self, caller: Caller, service: str, environment: str, arm: Arm) -> None:
         """Record that nothing runs any more in an arm of an environment. Raises DeploymentNotFound."""
@@ -58,19 +65,34 @@ class Running:
         check_name(environment, what="environment", field="environment")
         verdict = require(caller, "catalog.write", f"service:{service}")
         with self.journal.write(caller) as change:
-            _locked(change.connection, service)
-            known = deployment_store.running_in(change.connection, service, environment, arm)
-            if known is None:
+            if not self.end_deployment_in(change, service, environment, arm, verdict=verdict):
                 raise DeploymentNotFound(service, environment, arm)
-            deployment_store.end(change.connection, known.id, self.journal.clock.now())
-            change.record(
-                verb="deployment.end",
-                target=f"service:{service}",
-                verdict=verdict,
-                service=service,
-                release=known.release,
-                details=_details(known),
-            )
+
+    def end_deployment_in(
+        self, change: Change, service: str, environment: str, arm: Arm, *, verdict: Verdict | None = None
+    ) -> bool:
+        """End what runs in an arm within the caller's transaction; False, and nothing written, when nothing runs there.
+
+        It asks no permission. Raises ServiceNotFound.
+        """
+        _locked(change.connection, service)
+        known = deployment_store.running_in(change.connection, service, environment, arm)
+        if known is None:
+            return False
+        deployment_store.end(change.connection, known.id, self.journal.clock.now())
+        change.record(
+            verb="deployment.end",
+            target=f"service:{service}",
+            verdict=verdict,
+            service=service,
+            release=known.release,
+            details=_details(known),
+        )
+        return True
+
+    def has_service(self, connection: Connection, name: str) -> bool:
+        """Tell whether the catalog has a service of this name; it asks no permission."""
+        return bool(store.load(connection, Service, [name]))
 
     def list_deployments(
         self,
@@ -95,6 +117,12 @@ class Running:
                 connection, service, ended=ended, environment=environment, after=after_id(cursor), limit=limit + 1
             )
         return page_by_id(found, limit, lambda deployment: deployment.id)
+
+
+def _source(actor: str) -> str:
+    """Return who says it: ``runtime:<name>`` for a program, ``manual`` for a person."""
+    kind, _, name = actor.partition(":")
+    return f"runtime:{name}" if kind in {"service", "system"} else MANUAL
 
 
 def _locked(connection: Connection, service: str) -> None:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 import companyos
-from companyos.cli import database, doctor, status, up
+from companyos.cli import database, demo, doctor, status, up
 from companyos.cli.lazy import lazy
 from companyos.core.client import bind_in_process
 from companyos.core.console import INTERRUPTED, report, want_json
 from companyos.core.errors import CompanyOSError, InvalidInput, Unavailable
+from companyos.delivery.commands import deploy, ship
+from companyos.goldenpath.commands import new
 
 if TYPE_CHECKING:
     from companyos.core.in_process import AsgiApp
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 PROGRAM: Final = "companyos"
 _PILLARS: Final = (
     ("service", "companyos.catalog.commands", "Services, their owners and what runs where."),
+    ("notification", "companyos.operations.commands", "What people outside are told."),
+    ("release", "companyos.delivery.commands", "Releases: on their way, promoted, rolled back."),
     ("ledger", "companyos.ledger.commands", "The signed log of everything decided."),
     ("token", "companyos.identity.commands", "Tokens of people and services."),
     ("tower", "companyos.tower.commands", "The rows that the Control Tower shows."),
@@ -58,7 +62,7 @@ def options(
     del version
 
 
-for _command in (up.up, up.down, status.status, up.serve, doctor.doctor):
+for _command in (up.up, up.down, status.status, demo.demo, up.serve, new, ship, deploy, doctor.doctor):
     app.command()(_command)
 app.add_typer(database.app, name="db", help="The schema of the database.")
 for _name, _module, _help in _PILLARS:

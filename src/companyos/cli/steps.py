@@ -14,12 +14,14 @@ from companyos.core.keeper import ChildSpec, ChildStatus, Keeper
 
 if TYPE_CHECKING:
     from companyos.cli.guard import Local
-    from companyos.core.client import ServerAddress
+    from companyos.core.client import ControllerNote, ServerAddress
     from companyos.core.home import Home
     from companyos.core.schema import Plan
 
 SERVER: Final = "server"
 """The name of the server among the keeper's children."""
+CONTROLLER: Final = "controller"
+"""The name of the process that follows releases."""
 READY_S: Final = 60.0
 GRACE_S: Final = 10.0
 _POLL_S: Final = 0.1
@@ -52,9 +54,53 @@ def server_spec(local: Local, host: str, port: int) -> ChildSpec:
     )
 
 
+def controller_spec(local: Local) -> ChildSpec:
+    """Return how the keeper runs the controller of this home."""
+    return ChildSpec(
+        name=CONTROLLER,
+        argv=(sys.executable, "-P", "-m", "companyos.server.controller"),
+        cwd=str(local.home.path),
+        env={**os.environ, "COMPANYOS_HOME": str(local.home.path)},
+        log=str(local.home.logs / "controller.log"),
+        restart="always",
+        grace_s=GRACE_S,
+    )
+
+
+def no_router() -> str | None:
+    """Return why releases cannot be delivered on this machine, None when they can."""
+    from companyos.delivery.adapters.envoy.process import program
+
+    try:
+        program()
+    except Unavailable as fault:
+        return str(fault)
+    return None
+
+
+def wait_for_controller(keeper: Keeper, home: Home, within_s: float = READY_S) -> ControllerNote:
+    """Return what the keeper's controller says once it follows releases. Raises Unavailable."""
+    deadline = time.monotonic() + within_s
+    while True:
+        child = child_of(keeper, CONTROLLER)
+        if child is None or child.state == "ended" or child.restarts >= _HOPELESS_RESTARTS:
+            raise _not_up("The controller does not start", home.logs / "controller.log")
+        noted = client.noted_controller(home)
+        if noted is not None and noted.pid == child.pid:
+            return noted
+        if time.monotonic() >= deadline:
+            raise _not_up(f"The controller is not ready within {within_s:.0f} s", home.logs / "controller.log")
+        time.sleep(_POLL_S)
+
+
+def child_of(keeper: Keeper, name: str) -> ChildStatus | None:
+    """Return one of the keeper's children, None when it is not there."""
+    return next((child for child in keeper.children() if child.name == name), None)
+
+
 def server_child(keeper: Keeper) -> ChildStatus | None:
     """Return the server among the keeper's children, None when it is not there."""
-    return next((child for child in keeper.children() if child.name == SERVER), None)
+    return child_of(keeper, SERVER)
 
 
 def upgrade_database(local: Local, *, dry_run: bool = False) -> Plan:
@@ -108,11 +154,15 @@ def wait_for_server(keeper: Keeper, home: Home, within_s: float = READY_S) -> Se
 
 
 def _no_server(home: Home, sentence: str) -> Unavailable:
-    lines = last_lines(server_log(home))
+    return _not_up(sentence, server_log(home))
+
+
+def _not_up(sentence: str, log: Path) -> Unavailable:
+    lines = last_lines(log)
     quoted = "".join(f"\n  {line}" for line in lines)
     return Unavailable(
         f"{sentence}{'; its last lines:' if lines else '.'}{quoted}",
-        next_step=f"Mend that, or read on in {server_log(home)}; `companyos doctor` looks for common causes.",
+        next_step=f"Mend that, or read on in {log}; `companyos doctor` looks for common causes.",
     )
 
 

@@ -15,7 +15,7 @@ import typer
 from companyos.core.console import INTERRUPTED, Console, JsonOption, emit, progress, wants_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from companyos.cli.guard import Local
     from companyos.core.client import ServerAddress
@@ -40,6 +40,8 @@ class Running(NamedTuple):
     keeper_pid: int
     keeper_started: bool
     server_started: bool
+    controller: dict[str, Any] | None
+    """None where releases cannot be delivered."""
     sign_in: dict[str, Any] | None
 
     def document(self) -> dict[str, object]:
@@ -48,6 +50,7 @@ class Running(NamedTuple):
             "url": self.address.url,
             "server": {"pid": self.address.pid, "started": self.server_started},
             "keeper": {"pid": self.keeper_pid, "started": self.keeper_started},
+            "controller": self.controller,
             "sign_in": self.sign_in,
         }
 
@@ -75,6 +78,9 @@ def up(
     host: HostOption = None,
     port: PortOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the platform answers.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Show it at work first: three services, three releases, users.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Start the platform and show its log.
@@ -82,6 +88,7 @@ def up(
     What runs already is found and left as it is. Ctrl-C ends everything. A killed `up` ends nothing: the keeper goes
     on, and the next `up` finds what runs.
     """
+    from companyos.cli.demo import tell
     from companyos.cli.guard import allow
     from companyos.cli.steps import keeper_of
 
@@ -91,8 +98,11 @@ def up(
     with one_at_a_time(local.home):
         running = bring_up(local, keeper, *_choice(local, host, port))
     emit(running.document(), lambda console: _welcome(console, running), json=json)
+    story = (lambda: tell(running, local, keeper)) if demo else None
     if not detach:
-        _follow(local, keeper)
+        _follow(local, keeper, story)
+    elif story is not None:
+        story()
 
 
 def down(json: JsonOption = False) -> None:
@@ -150,7 +160,33 @@ def bring_up(local: Local, keeper: Keeper, host: str, port: int) -> Running:
             keeper.stop(SERVER)
         raise
     progress(f"server    {'started at' if fresh else 'already running at'} {address.url} (pid {address.pid})")
-    return Running(address, keeper.pid(), keeper_started, fresh, _sign_in(local, address))
+    controller = bring_up_controller(local, keeper)
+    return Running(address, keeper.pid(), keeper_started, fresh, controller, _sign_in(local, address))
+
+
+def bring_up_controller(local: Local, keeper: Keeper) -> dict[str, Any] | None:
+    """Have releases followed, and return by which process and behind which address; None where there is no router.
+
+    The platform does not need it to answer, so a controller that does not come up is told and left to the keeper.
+    """
+    from companyos.cli.steps import controller_spec, no_router, wait_for_controller
+    from companyos.core.errors import Unavailable
+
+    if lacking := no_router():
+        progress(f"releases  left out: {lacking}")
+        return None
+    fresh = keeper.start(controller_spec(local)).fresh
+    try:
+        noted = wait_for_controller(keeper, local.home)
+    except Unavailable as fault:
+        progress(f"releases  not followed: {fault}")
+        return None
+    word = "started" if fresh else "already running"
+    behind = noted.traffic or "a router that does not answer yet"
+    wanted = local.settings.traffic_port
+    moved = f" ({wanted} was taken)" if wanted and not behind.endswith(f":{wanted}") else ""
+    progress(f"releases  controller {word} (pid {noted.pid}), services answer at {behind}{moved}")
+    return {"pid": noted.pid, "started": fresh, "traffic": noted.traffic}
 
 
 @contextlib.contextmanager
@@ -202,14 +238,19 @@ def _farewell(console: Console, ended: Sequence[str], left: ServerAddress | None
         )
 
 
-def _follow(local: Local, keeper: Keeper) -> None:
-    """Show the server's log until Ctrl-C, which ends everything, or until somebody else ends the platform."""
+def _follow(local: Local, keeper: Keeper, story: Callable[[], None] | None = None) -> None:
+    """Show the server's log until Ctrl-C, which ends everything, or until somebody else ends the platform.
+
+    A story is told first.
+    """
     from companyos.cli.log import Follower, short
     from companyos.cli.steps import GRACE_S, server_log
 
     progress("Ctrl-C ends it; closing this terminal does not.")
-    follower = Follower(server_log(local.home), from_end=True)
     try:
+        if story is not None:
+            story()
+        follower = Follower(server_log(local.home), from_end=True)
         while keeper.runs():
             for line in follower.new_lines():
                 progress(short(line))

@@ -12,6 +12,7 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -125,6 +126,25 @@ def noted_server(home: Home) -> ServerAddress | None:
     except (CompanyOSError, OSError, msgspec.MsgspecError):
         return None
     return address
+
+
+class ControllerNote(msgspec.Struct, frozen=True):
+    """What a controller says about itself."""
+
+    pid: int
+    started_at: datetime
+    traffic: str | None = None
+    """Where users reach the services; None while the router does not run."""
+
+
+def noted_controller(home: Home) -> ControllerNote | None:
+    """Return what the home says about its controller, running or not; None when it says nothing that can be used."""
+    try:
+        return msgspec.json.decode(
+            durable.read(home.controller_file, limit_bytes=_FILE_LIMIT_BYTES), type=ControllerNote
+        )
+    except (CompanyOSError, OSError, msgspec.MsgspecError):
+        return None
 
 
 def admin_token(home: Home) -> str:

@@ -59,6 +59,11 @@ class Home:
         return self.run / "server.json"
 
     @property
+    def controller_file(self) -> Path:
+        """JSON ``{pid, started_at, traffic}`` that a controller that is ready keeps here; ``traffic`` is an address."""
+        return self.run / "controller.json"
+
+    @property
     def admin_token_file(self) -> Path:
         """The admin token of the first start, 0600."""
         return self.path / "admin.token"

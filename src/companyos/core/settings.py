@@ -62,6 +62,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tower_stale_after_s: Annotated[int, Meta(description="Age at which an observed fact is shown as stale.", ge=1)] = (
         86_400
     )
+    notify_webhook_url: Annotated[
+        str,
+        Meta(
+            description="Where notifications are sent (Standard Webhooks); empty keeps them in the outbox.",
+            max_length=2000,
+            pattern=r"^(https?://[^\s\u0000-\u001f\u007f]+)?$(?!\n)",
+        ),
+    ] = ""
+    notify_webhook_secret: Annotated[
+        str,
+        Meta(
+            description="Secret that signs notifications: `whsec_` and 24 to 64 random bytes in base64.",
+            pattern=r"^(whsec_[A-Za-z0-9+/]{32,88}={0,2})?$(?!\n)",
+        ),
+    ] = ""
+    alert_stale_after_s: Annotated[
+        int, Meta(description="Age at which an alert that fires and is not repeated counts no more.", ge=60)
+    ] = 14_400
+    environment: Annotated[
+        str,
+        Meta(
+            description="Name of the environment that this platform delivers to.",
+            pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        ),
+    ] = "production"
+    traffic_port: Annotated[
+        int, Meta(description="Port on which users reach the services; 0 takes a free one.", ge=0, le=65535)
+    ] = 8780
     log_level: Annotated[
         str, Meta(description="Least severe level that is logged.", pattern="^(DEBUG|INFO|WARN|ERROR)$")
     ] = "INFO"

@@ -21,19 +21,40 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _SIGNED_IN: Final = frozenset({"session.close"})
 _VIEWER: Final = frozenset(
-    {"approval.read", "catalog.read", "hold.read", "incident.read", "manifest.read", "tower.read"}
+    {
+        "alert.read",
+        "approval.read",
+        "artifact.read",
+        "catalog.read",
+        "flag.read",
+        "hold.read",
+        "incident.read",
+        "manifest.read",
+        "release.read",
+        "tower.read",
+    }
 )
 _OPERATOR: Final = _VIEWER | {
+    "alert.write",
     "approval.request",
+    "artifact.deny",
+    "artifact.sign",
+    "artifact.write",
     "catalog.write",
+    "flag.write",
     "hold.place",
     "incident.write",
     "ledger.read",
     "ledger.verify",
+    "notification.read",
+    "release.control",
+    "release.deploy",
 }
-_SRE_LEAD: Final = _OPERATOR | {"approval.decide", "hold.lift"}
+_SRE_LEAD: Final = _OPERATOR | {"approval.decide", "artifact.allow", "hold.lift"}
 _SECURITY_APPROVER: Final = _VIEWER | {
     "approval.decide",
+    "artifact.allow",
+    "artifact.deny",
     "hold.lift",
     "hold.place",
     "ledger.export",
@@ -45,7 +66,6 @@ _ADMIN: Final = (
     | _SRE_LEAD
     | _SECURITY_APPROVER
     | {
-        "alert.write",
         "catalog.remove",
         "database.upgrade",
         "identity.read",

@@ -39,6 +39,11 @@ class Change:
         self._origin = _origin(caller)
         self._clock = clock
 
+    @property
+    def actor(self) -> str:
+        """Who asked for it, as the ledger names them."""
+        return str(self._origin["actor"])
+
     def record(
         self,
         *,

@@ -1,4 +1,4 @@
-"""What any pillar may need from people: holds, approvals and incidents.
+"""What any pillar may need from people: holds, approvals, incidents, notifications and alerts.
 
 The public face is ``Operations`` (use cases) and the values that they return, loaded when they are first used.
 """
@@ -7,10 +7,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from companyos.operations.model import Approval, Hold, Incident, IncidentLink, TimelineEntry
+    from companyos.operations.model import (
+        Alert,
+        Approval,
+        Hold,
+        Incident,
+        IncidentLink,
+        Notification,
+        TimelineEntry,
+    )
     from companyos.operations.service import Operations
 
-__all__ = ["Approval", "Hold", "Incident", "IncidentLink", "Operations", "TimelineEntry"]
+__all__ = [
+    "Alert",
+    "Approval",
+    "Hold",
+    "Incident",
+    "IncidentLink",
+    "Notification",
+    "Operations",
+    "TimelineEntry",
+]
 
 _HOME = dict.fromkeys(__all__, "model") | {"Operations": "service"}
 

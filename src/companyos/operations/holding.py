@@ -136,18 +136,14 @@ class Holding:
             )
         return page_by_id(found, limit, lambda hold: hold.id)
 
-    def active_holds(
-        self, subject: str, now: datetime | None = None, *, connection: Connection | None = None
-    ) -> list[Hold]:
+    def active_holds(self, connection: Connection, subject: str, now: datetime | None = None) -> list[Hold]:
         """Return what stops this subject at the moment, oldest first.
 
-        A release is stopped by a hold on itself, on its service or on the fleet. Delivery asks this before each step;
-        it needs no permission. Raises InvalidInput.
+        A release is stopped by a hold on itself, on its service or on the fleet. Delivery asks this before each step,
+        within its transaction; it needs no permission. Raises InvalidInput.
         """
         check_subject(subject)
-        moment = now or self.journal.clock.now()
-        with nullcontext(connection) if connection is not None else self.journal.read() as reader:
-            return store.active_holds(reader, covering(subject), moment)
+        return store.active_holds(connection, covering(subject), now or self.journal.clock.now())
 
     def active_holds_by_subject(
         self,

@@ -1,4 +1,4 @@
-"""The HTTP face of operations: holds, approvals, incidents."""
+"""The HTTP face of operations: holds, approvals, incidents; alerts and notifications are in ``messages_http``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated, Final
 import msgspec
 from litestar import Router, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
 from companyos.core.access import Caller
 from companyos.core.fields import Key, Line, Sentence, Text
-from companyos.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
+from companyos.core.paging import DEFAULT_LIMIT, Page
+from companyos.operations import messages_http
 from companyos.operations.model import (
     Approval,
     ApprovalKind,
@@ -28,14 +29,9 @@ from companyos.operations.model import (
     Severity,
     TimelineEntry,
 )
+from companyos.operations.parameters import Cursor, Id, Limit, SubjectFilter
 from companyos.operations.service import Operations
 
-Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many items a page has at most.")]
-SubjectFilter = Annotated[
-    str | None, QueryParameter(max_length=200, description="For example service:checkout or fleet.")
-]
-Id = Annotated[str, PathParameter(max_length=36)]
 SubjectText = Annotated[
     str, Meta(min_length=1, max_length=200, description="fleet, service:<name>, release:<name>@<version>, …")
 ]
@@ -247,6 +243,7 @@ routes: Final[Sequence[ControllerRouterHandler]] = (
             change_incident,
             get_timeline,
             add_timeline,
+            *messages_http.handlers,
         ],
     ),
 )

@@ -1,9 +1,9 @@
-"""The values of operations: holds, approvals, incidents and their timelines."""
+"""The values of operations: holds, approvals, incidents and their timelines, notifications, alerts."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,8 @@ Decision: TypeAlias = Literal["approve", "reject"]
 Severity: TypeAlias = Literal["sev1", "sev2", "sev3", "sev4"]
 IncidentStatus: TypeAlias = Literal["open", "mitigated", "closed"]
 TimelineKind: TypeAlias = Literal["opened", "note", "status", "severity", "link"]
+NotificationStatus: TypeAlias = Literal["waiting", "delivered", "gave_up"]
+AlertStatus: TypeAlias = Literal["firing", "resolved"]
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,3 +90,57 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     kind: TimelineKind
     text: str
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that people outside are told once; it is in the outbox until their receiver has taken it."""
+
+    id: str
+    """What the receiver sees as ``webhook-id``, the same in every attempt."""
+    key: str
+    """What makes it the same notification when it is asked for again."""
+    kind: str
+    """What happened, as ``release.rolled_back``."""
+    subject: str
+    payload: dict[str, Any]
+    created_at: datetime
+    attempts: int = 0
+    """How often somebody began to send it."""
+    next_at: datetime | None = None
+    """When the next attempt is due, or the end of the claim of one that goes on; None when nothing is left to do."""
+    delivered_at: datetime | None = None
+    gave_up_at: datetime | None = None
+    last_error: str | None = None
+    """Why the last attempt failed, in one sentence of ours."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest that was heard of an alert."""
+
+    fingerprint: str
+    service: str
+    name: str
+    status: AlertStatus
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime
+    """When it began to fire, by the clock of whoever watches; each new beginning is newer."""
+    ends_at: datetime | None = None
+    received_at: datetime
+    """When this was heard last, by our clock."""
+    generator_url: str = ""
+
+
+class AlertReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the alerts of one delivery, in numbers."""
+
+    changed: int
+    """Began or ceased to fire."""
+    repeated: int
+    """Said what was known."""
+    outdated: int
+    """Older than what was known."""
+    ignored: int
+    """Named no service."""
+    truncated: int
+    """Left out by the sender."""

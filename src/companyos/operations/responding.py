@@ -54,19 +54,33 @@ class Responding:
         check_subject(subject)
         verdict = require(caller, "incident.write", subject)
         with self.journal.write(caller) as change:
-            now = self.journal.clock.now()
-            incident = Incident(
-                id=uuid7(),
-                severity=severity,
-                title=title,
-                subject=subject,
-                opened_by=caller.subject,
-                opened_at=now,
-                links=tuple(links),
-            )
-            store.add(change.connection, incident)
-            self._note(change, caller, verdict, incident, "opened", title, verb="open", now=now)
-            return incident
+            return self.open_incident_in(change, subject, title=title, severity=severity, links=links, verdict=verdict)
+
+    def open_incident_in(
+        self,
+        change: Change,
+        subject: str,
+        *,
+        title: str,
+        severity: Severity,
+        links: Sequence[IncidentLink] = (),
+        verdict: Verdict | None = None,
+    ) -> Incident:
+        """Return the incident that the caller's transaction opens. It asks no permission. Raises InvalidInput."""
+        check_subject(subject)
+        now = self.journal.clock.now()
+        incident = Incident(
+            id=uuid7(),
+            severity=severity,
+            title=title,
+            subject=subject,
+            opened_by=change.actor,
+            opened_at=now,
+            links=tuple(links),
+        )
+        store.add(change.connection, incident)
+        _note(change, verdict, incident, "opened", title, verb="open", now=now)
+        return incident
 
     def change_incident(
         self,
@@ -84,23 +98,42 @@ class Responding:
         """
         verdict = require(caller, "incident.write", f"incident:{id}")
         with self.journal.write(caller, unchanged_ok=True) as change:
-            now = self.journal.clock.now()
-            incident = _found(change.connection, id, lock=True)
-            if severity is not None:
-                said = text or f"{incident.severity} to {severity}"
-                incident = rules.grade(incident, severity)
-                self._note(change, caller, verdict, incident, "severity", said, verb="grade", now=now)
-            if status is not None:
-                said = text or f"{incident.status} to {status}"
-                incident = rules.move(incident, status, now)
-                self._note(change, caller, verdict, incident, "status", said, verb=_VERBS[status], now=now)
-            for link in links:
-                incident = rules.link(incident, link)
-                said = f"{link.title} {link.url}".strip()
-                self._note(change, caller, verdict, incident, "link", said, verb="link", now=now)
-            if change.entries:
-                store.put(change.connection, incident)
-            return incident
+            return self.change_incident_in(
+                change, id, status=status, severity=severity, links=links, text=text, verdict=verdict
+            )
+
+    def change_incident_in(
+        self,
+        change: Change,
+        id: str,
+        *,
+        status: IncidentStatus | None = None,
+        severity: Severity | None = None,
+        links: Sequence[IncidentLink] = (),
+        text: str = "",
+        verdict: Verdict | None = None,
+    ) -> Incident:
+        """Return the incident after the caller's transaction has changed it. It asks no permission.
+
+        Raises IncidentNotFound, or Conflict when the incident cannot do that.
+        """
+        now = self.journal.clock.now()
+        known = incident = _found(change.connection, id, lock=True)
+        if severity is not None:
+            said = text or f"{incident.severity} to {severity}"
+            incident = rules.grade(incident, severity)
+            _note(change, verdict, incident, "severity", said, verb="grade", now=now)
+        if status is not None:
+            said = text or f"{incident.status} to {status}"
+            incident = rules.move(incident, status, now)
+            _note(change, verdict, incident, "status", said, verb=_VERBS[status], now=now)
+        for link in links:
+            incident = rules.link(incident, link)
+            said = f"{link.title} {link.url}".strip()
+            _note(change, verdict, incident, "link", said, verb="link", now=now)
+        if incident is not known:
+            store.put(change.connection, incident)
+        return incident
 
     def close_incident(self, caller: Caller, id: str, *, text: str = "") -> Incident:
         """Return the closed incident."""
@@ -110,9 +143,15 @@ class Responding:
         """Return the new entry of the timeline; also of a closed incident, where the review is written down."""
         verdict = require(caller, "incident.write", f"incident:{id}")
         with self.journal.write(caller) as change:
-            incident = _found(change.connection, id, lock=True)
-            now = self.journal.clock.now()
-            return self._note(change, caller, verdict, incident, "note", text, verb="note", now=now)
+            return self.add_timeline_in(change, id, text, verdict=verdict)
+
+    def add_timeline_in(self, change: Change, id: str, text: str, *, verdict: Verdict | None = None) -> TimelineEntry:
+        """Return the entry that the caller's transaction adds to a timeline. It asks no permission.
+
+        Raises IncidentNotFound.
+        """
+        incident = _found(change.connection, id, lock=True)
+        return _note(change, verdict, incident, "note", text, verb="note", now=self.journal.clock.now())
 
     def get_incident(self, caller: Caller, id: str) -> Incident:
         """Return an incident, or raise IncidentNotFound."""
@@ -166,38 +205,37 @@ class Responding:
         with nullcontext(connection) if connection is not None else self.journal.read() as reader:
             return store.by_subject(store.open_incidents(reader, subjects))
 
-    @staticmethod
-    def _note(
-        change: Change,
-        caller: Caller,
-        verdict: Verdict,
-        incident: Incident,
-        kind: TimelineKind,
-        text: str,
-        *,
-        verb: str,
-        now: datetime,
-    ) -> TimelineEntry:
-        """Write an entry and note it for the ledger, which gets the digest of the text: people may be named in it."""
-        entry = TimelineEntry(id=uuid7(), incident_id=incident.id, at=now, actor=caller.subject, kind=kind, text=text)
-        store.add(change.connection, entry)
-        about = named(incident.subject)
-        details: dict[str, Any] = {
-            "incident_id": incident.id,
-            "severity": incident.severity,
-            "status": incident.status,
-            "entry_id": entry.id,
-            "text_digest": f"sha256:{sha256(text.encode()).hexdigest()}",
-        }
-        change.record(
-            verb=f"incident.{verb}",
-            target=incident.subject,
-            verdict=verdict,
-            service=about.service,
-            release=about.release,
-            details=details,
-        )
-        return entry
+
+def _note(
+    change: Change,
+    verdict: Verdict | None,
+    incident: Incident,
+    kind: TimelineKind,
+    text: str,
+    *,
+    verb: str,
+    now: datetime,
+) -> TimelineEntry:
+    """Write an entry and note it for the ledger, which gets the digest of the text: people may be named in it."""
+    entry = TimelineEntry(id=uuid7(), incident_id=incident.id, at=now, actor=change.actor, kind=kind, text=text)
+    store.add(change.connection, entry)
+    about = named(incident.subject)
+    details: dict[str, Any] = {
+        "incident_id": incident.id,
+        "severity": incident.severity,
+        "status": incident.status,
+        "entry_id": entry.id,
+        "text_digest": f"sha256:{sha256(text.encode()).hexdigest()}",
+    }
+    change.record(
+        verb=f"incident.{verb}",
+        target=incident.subject,
+        verdict=verdict,
+        service=about.service,
+        release=about.release,
+        details=details,
+    )
+    return entry
 
 
 def _found(connection: Connection, id: str, *, lock: bool = False) -> Incident:

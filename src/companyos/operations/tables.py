@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from companyos.core.database import Json, UtcDateTime, metadata
 
@@ -80,3 +80,40 @@ incident_timeline: Final = Table(
     Index(None, "incident_id", "id"),
 )
 """Rows are added and never changed; the digest of each text is in the ledger."""
+
+notifications: Final = Table(
+    "notifications",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("key", String(200), nullable=False),
+    Column("kind", String(100), nullable=False),
+    Column("subject", String(_SUBJECT), nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("gave_up_at", UtcDateTime),
+    Column("last_error", Text),
+    Index(None, "key", unique=True),
+    Index(None, "next_at"),
+)
+"""The outbox. ``next_at`` is set while somebody still has to try; whoever tries first moves it, so nobody else does."""
+
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("service", String(39), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("annotations", Json, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("generator_url", Text, nullable=False),
+    CheckConstraint("status IN ('firing', 'resolved')", name="status"),
+    Index(None, "service", "status"),
+)
+"""The newest that was heard of each alert."""

@@ -14,6 +14,9 @@ from litestar.exceptions import LitestarException
 from litestar.types import ControllerRouterHandler, Method
 
 import companyos.catalog.http
+import companyos.delivery.http
+import companyos.evidence.http
+import companyos.flags.http
 import companyos.identity.http
 import companyos.ledger.http
 import companyos.operations.http
@@ -26,6 +29,11 @@ from companyos.core.keys import KeyStore
 from companyos.core.leases import Leases
 from companyos.core.settings import Settings
 from companyos.core.sse import Streams
+from companyos.core.structs import settle
+from companyos.delivery import Delivery
+from companyos.delivery.section import register
+from companyos.evidence import Evidence
+from companyos.flags import Flags
 from companyos.identity import Identity, RoleAuthorizer
 from companyos.ledger import Journal, open_journal
 from companyos.operations import Operations
@@ -58,12 +66,15 @@ class Application:
 
     def __init__(self, settings: Settings, journal: Journal, *, owns_journal: bool) -> None:
         """Put everything together over an open journal; ``owns_journal`` says whether ``close`` closes it."""
+        register()
+        settle()
         self._owns_journal = owns_journal
         self.settings = settings
         self.journal = journal
         self.identity = Identity(journal)
         self.streams = Streams()
-        self._tower = Tower(journal)
+        self._delivery = Delivery(journal)
+        self._tower = Tower(journal, self._delivery)
         self._denials = Denials(journal, journal.clock)
         self._throttle = Throttle(journal.clock, settings.sign_in_attempts)
         self._loops = Loops(
@@ -105,6 +116,9 @@ class Application:
         values = {
             "catalog": Catalog(self.journal),
             "checks": self._checks,
+            "delivery": self._delivery,
+            "evidence": Evidence(self.journal),
+            "flags": Flags(self.journal),
             "identity": self.identity,
             "journal": self.journal,
             "keys": keys,
@@ -178,6 +192,9 @@ def _routes() -> list[ControllerRouterHandler]:
         companyos.catalog.http,
         companyos.identity.http,
         companyos.operations.http,
+        companyos.evidence.http,
+        companyos.flags.http,
+        companyos.delivery.http,
         companyos.tower.http,
     )
     return [*health.routes, *sign_in.routes, *(route for pillar in pillars for route in pillar.routes)]

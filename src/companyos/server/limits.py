@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from companyos.core.errors import InvalidInput, TooLarge, UnsupportedMediaType
 from companyos.core.settings import Settings
+from companyos.evidence.archive import MAX_BYTES
 from companyos.server.asgi import CALLER, App, Message, Receive, Scope, Send, header_value, header_values
 from companyos.server.errors import HeadersTooLarge, Misdirected, RequestTimeout
 
@@ -18,6 +20,19 @@ HEADERS_LIMIT_BYTES: Final = 32 * 1024
 HEADERS_LIMIT: Final = 100
 PATH_LIMIT: Final = 2048
 QUERY_LIMIT: Final = 8192
+
+
+class BodyLimit(NamedTuple):
+    """How large a body may be, and how long it may take."""
+
+    bytes: int
+    seconds: float
+
+
+LARGER: Final[Mapping[tuple[str, str], BodyLimit]] = MappingProxyType(
+    {("POST", "/api/artifacts"): BodyLimit(MAX_BYTES, 120.0)}
+)
+"""Methods and paths that take more than the settings say. A body is read after the caller is known."""
 
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
@@ -115,16 +130,17 @@ class LimitsLayer:
         """Take the application inside, and the settings with the limits."""
         self._app = app
         self._hosts = own_hosts(settings)
-        self._limit_bytes = settings.body_limit_bytes
-        self._timeout_s = settings.request_timeout_s
+        self._usual = BodyLimit(settings.body_limit_bytes, settings.request_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         check_headers(scope)
         if CALLER not in scope:  # The in-process transport has no host to be confused about.
             check_host(header_values(scope, b"host"), self._hosts)
-        check_body(scope, self._limit_bytes)
-        bounded = limited(receive, limit_bytes=self._limit_bytes, timeout_s=self._timeout_s)
+        larger = LARGER.get((scope["method"], scope["path"]), self._usual)
+        limit = BodyLimit(max(larger.bytes, self._usual.bytes), max(larger.seconds, self._usual.seconds))
+        check_body(scope, limit.bytes)
+        bounded = limited(receive, limit_bytes=limit.bytes, timeout_s=limit.seconds)
         await self._app(scope, bounded, send)
 
 

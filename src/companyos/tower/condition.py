@@ -10,21 +10,23 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from companyos.tower.ages import spoken
 from companyos.tower.model import Arm, Condition, HoldMark, State, TowerRow
+from companyos.tower.moving import ReleaseMark
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far ahead the clock of a source may be; beyond it, what it says is not counted as recent."""
 
 
-def judge(row: TowerRow, now: datetime, stale_after: timedelta) -> Condition:
+def judge(row: TowerRow, now: datetime, stale_after: timedelta, release: ReleaseMark | None = None) -> Condition:
     """Return the verdict on a service: worst finding first, with one sentence that says why.
 
-    An open incident of severity ``sev1`` is ``down``, any other ``burning``; then an active hold, a canary, and ``ok``
-    for what was seen running within ``stale_after`` and has nothing against it.
+    An open incident of severity ``sev1`` is ``down``, any other ``burning``; then an active hold, a ``release`` in
+    flight, and ``ok`` for what was seen running within ``stale_after`` and has nothing against it.
     """
     holds = active_holds(row.holds, now)
     until, to_stale = _lapse(row, holds, now, stale_after)
-    state, label, why, since = _finding(row, holds, now, stale_after)
+    state, label, why, since = _finding(row, holds, now, stale_after, release)
     return Condition(
         state=state,
         label=label,
@@ -33,7 +35,7 @@ def judge(row: TowerRow, now: datetime, stale_after: timedelta) -> Condition:
         holds=len(holds),
         incidents=len(row.incidents),
         until=until,
-        lapses_to_stale=to_stale and state in {State.OK, State.CANARY},
+        lapses_to_stale=to_stale and release is None and state in {State.OK, State.CANARY},
     )
 
 
@@ -43,7 +45,7 @@ def active_holds(holds: Iterable[HoldMark], now: datetime) -> tuple[HoldMark, ..
 
 
 def _finding(
-    row: TowerRow, holds: tuple[HoldMark, ...], now: datetime, stale_after: timedelta
+    row: TowerRow, holds: tuple[HoldMark, ...], now: datetime, stale_after: timedelta, release: ReleaseMark | None
 ) -> tuple[State, str, str, datetime | None]:
     if row.incidents:
         worst = min(row.incidents, key=lambda one: (not one.critical, one.mitigated, one.severity, one.opened_at))
@@ -55,7 +57,19 @@ def _finding(
         first = min(holds, key=lambda hold: hold.since)
         others = f" and {len(holds) - 1} more" if len(holds) > 1 else ""
         return State.HELD, "Held", f"Releases held: {first.reason}{others}.", first.since
-    return _observed(row, now, stale_after)
+    return _observed(row, now, stale_after) if release is None else _moving(release)
+
+
+def _moving(release: ReleaseMark) -> tuple[State, str, str, datetime | None]:
+    """Return the verdict while a release is on its way: the controller looks at it several times a second."""
+    if release.unwatched_since is not None:
+        seen = spoken(release.unwatched_since)
+        return State.STALE, "Stale", f"No controller has looked at {release.version} since {seen}.", release.since
+    at = f" at {release.rung}" if release.rung else ""
+    if release.phase == "held":
+        return State.HELD, "Held", f"Held: {release.version}{at}. {release.why or release.verdict}", release.since
+    label = "Canary" if release.phase == "canary" else release.look.label
+    return State.CANARY, label, f"{label}: {release.version}{at}. {release.verdict}", release.since
 
 
 def _observed(row: TowerRow, now: datetime, stale_after: timedelta) -> tuple[State, str, str, datetime | None]:

@@ -9,9 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from companyos.catalog import Deployment, Projected
+from companyos.core.ids import is_uuid
+from companyos.delivery.view import Summary
 from companyos.ledger import Record
 from companyos.operations import Hold, Incident, TimelineEntry
 from companyos.tower.board import Board
+from companyos.tower.ladder import ReleaseCard, in_flight
+from companyos.tower.ladder import card as release_card
 from companyos.tower.model import Card
 from companyos.tower.wording import sentence
 
@@ -53,6 +57,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     service: str | None
     denied: bool
+    release_id: str | None = None
+    """The release that it is about, where the record names one."""
 
 
 class IncidentView(msgspec.Struct, frozen=True):
@@ -76,6 +82,18 @@ class ServicePage(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[IncidentView, ...] = ()
     lines: tuple[Line, ...] | None = None
     """The newest ledger records of the service; None for a caller who may not read the ledger."""
+    releases: tuple[ReleaseCard, ...] = ()
+    """Its newest releases, newest first."""
+
+    @property
+    def moving(self) -> tuple[ReleaseCard, ...]:
+        """Return those in flight."""
+        return tuple(one for one in self.releases if in_flight(one.release))
+
+    @property
+    def ended(self) -> tuple[ReleaseCard, ...]:
+        """Return those that are over."""
+        return tuple(one for one in self.releases if not in_flight(one.release))
 
 
 def service_page(
@@ -87,6 +105,7 @@ def service_page(
     holds: Iterable[Hold] = (),
     incidents: Iterable[IncidentView] = (),
     records: Iterable[Record] | None = None,
+    releases: Iterable[Summary] = (),
 ) -> ServicePage:
     """Return the page; its state is that of the card, the same that the list shows."""
     name = card.row.name
@@ -101,6 +120,7 @@ def service_page(
         needed_by=_neighbours(needed_by, board),
         holds=tuple(holds),
         incidents=tuple(incidents),
+        releases=tuple(release_card(one, now) for one in releases),
         lines=None if records is None else tuple(line(record) for record in records),
     )
 
@@ -139,6 +159,7 @@ def line(record: Record) -> Line:
         says=sentence(record),
         service=record.service,
         denied=record.decision == "deny",
+        release_id=named if isinstance(named := record.details.get("release_id"), str) and is_uuid(named) else None,
     )
 
 

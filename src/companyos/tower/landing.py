@@ -11,7 +11,11 @@ import msgspec
 
 from companyos.tower.board import Board
 from companyos.tower.model import LOOKS, NO_OWNER, Card, State
+from companyos.tower.moving import ReleaseMark
 from companyos.tower.query import NOBODY, PAGE_ROWS, Query, View, ordered
+
+MOVING_CARDS: Final = 4
+"""How many releases in flight the overview shows before it points to their page."""
 
 ATTENTION_ROWS: Final = 8
 """How many rows the overview lists before it points to the table."""
@@ -74,6 +78,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     number: bool = False
 
 
+class Moving(msgspec.Struct, frozen=True):
+    """The releases in flight that the page shows, and how many there are."""
+
+    shown: tuple[ReleaseMark, ...] = ()
+    of: int = 0
+
+
 class LandingPage(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the landing page shows."""
 
@@ -97,6 +108,7 @@ class LandingPage(msgspec.Struct, frozen=True, kw_only=True):
     rows_of: int
     """How many rows the table would have without its limit."""
     map: tuple[Domain, ...]
+    moving: Moving
     page: int
     pages: int
 
@@ -127,9 +139,20 @@ def landing(board: Board, query: Query, now: datetime) -> LandingPage:
         rows=cut(rows, query),
         rows_of=len(rows),
         map=domains,
+        moving=moving(board, query),
         page=page,
         pages=pages,
     )
+
+
+def moving(board: Board, query: Query) -> Moving:
+    """Return the releases in flight of the services that match, on the overview only."""
+    if query.view is View.TABLE:
+        return Moving()
+    found = board.moving
+    if query.filters:
+        found = tuple(one for one in found if (card := board.cards.get(one.service)) and query.matches(card))
+    return Moving(found[:MOVING_CARDS], len(found))
 
 
 def shown(board: Board, query: Query) -> tuple[Card, ...]:

@@ -18,7 +18,7 @@ from companyos.core.errors import InvalidInput, Unavailable
 from companyos.tower.board import Board
 from companyos.tower.condition import judge
 from companyos.tower.fleet import FleetReader
-from companyos.tower.landing import counts, shown
+from companyos.tower.landing import counts, moving, shown
 from companyos.tower.model import Card
 from companyos.tower.query import Query
 
@@ -74,6 +74,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     """The names in the table from now on."""
     structural: bool
     """Whether services came, went or moved to another domain, so that the page is better fetched again."""
+    moving: bool = False
+    """Whether the releases in flight, as this page shows them, are not the same."""
 
 
 def mark_of(board: Board) -> Mark:
@@ -85,7 +87,9 @@ def missed(board: Board, mark: Mark, stale_after: timedelta) -> bool:
     """Whether a page that was last true at ``mark`` shows anything else than the board does, by writes or by time."""
     if mark.revision != board.revision:
         return True
-    return any(judge(card.row, mark.at, stale_after) != card.condition for card in board.cards.values())
+    if board.moved_at is not None and milliseconds(board.moved_at) > milliseconds(mark.at):
+        return True
+    return any(judge(card.row, mark.at, stale_after, card.release) != card.condition for card in board.cards.values())
 
 
 def difference(before: Board, after: Board, query: Query) -> Update:
@@ -101,6 +105,7 @@ def difference(before: Board, after: Board, query: Query) -> Update:
         order=tuple(card.name for card in now_shown),
         structural=before.cards.keys() != after.cards.keys()
         or any(before.cards[card.name].row.domain != card.row.domain for card in changed),
+        moving=moving(before, query) != moving(after, query),
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from companyos.tower.moving import ReleaseMark
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,7 +47,7 @@ LOOKS: Final[Mapping[State, Look]] = MappingProxyType(
     {
         State.DOWN: Look("Down", "✕", "a sev1 incident is open"),
         State.BURNING: Look("Burning", "!", "an incident is open"),
-        State.HELD: Look("Held", "‖", "a hold stops its releases"),
+        State.HELD: Look("Held", "‖", "a release waits, or a hold stops all of them"),
         State.CANARY: Look("Canary", "▲", "a new version runs beside the stable one"),
         State.STALE: Look("Stale", "?", "nothing recent is known"),
         State.OK: Look("OK", "✓", "seen running recently, nothing against it"),
@@ -167,6 +169,8 @@ class Card(msgspec.Struct, frozen=True):
 
     row: TowerRow
     condition: Condition
+    release: ReleaseMark | None = None
+    """Its release in flight."""
 
     @property
     def name(self) -> str:

@@ -12,9 +12,10 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from companyos.tower import ages
+from companyos.tower import ages, measures
 from companyos.tower.assets import asset_path
-from companyos.tower.landing import LandingPage
+from companyos.tower.ladder import RUNGS
+from companyos.tower.landing import LandingPage, Moving
 from companyos.tower.model import LOOKS, Card, State
 from companyos.tower.query import View
 
@@ -45,6 +46,10 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """The last update that this page has seen; empty for a page that is not live."""
     stream: str = ""
     """Where its updates come from."""
+    follows: str = ""
+    """The address from which the page fetches itself again and again; empty for one that does not."""
+    at: datetime | None = None
+    """The moment that such a page was made at."""
     here: str = ""
     """The address of the navigation item that it belongs to."""
     searched: str = ""
@@ -70,6 +75,13 @@ def environment() -> Environment:
         number=lambda value: f"{value:,}",
         plural=lambda count, one, many=None: one if count == 1 else many or f"{one}s",
     )
+    made.filters.update(
+        release_url=release_url,
+        duration=measures.duration,
+        clock=lambda moment: moment.strftime("%H:%M:%S"),
+        milliseconds=lambda moment: int(moment.timestamp() * 1000),
+    )
+    made.globals["rung_words"] = RUNGS
     made.globals.update(asset=asset_path, looks=LOOKS, State=State, View=View)
     return made
 
@@ -77,6 +89,11 @@ def environment() -> Environment:
 def service_url(name: str) -> str:
     """Return the address of a service's page."""
     return f"/services/{quote(name, safe='')}"
+
+
+def release_url(id: str) -> str:
+    """Return the address of a release's page."""
+    return f"/releases/{quote(id, safe='')}"
 
 
 def page(template: str, frame: Frame, **values: Any) -> str:  # noqa: ANN401 - a template takes any view model
@@ -92,6 +109,7 @@ class Fragments:
         macros: Any = environment().get_template("macros.html").module
         self._row: Callable[[Card, datetime], Markup] = macros.row
         self._tile: Callable[[Card], Markup] = macros.tile
+        self._moving: Callable[[Moving, datetime], Markup] = macros.moving
         self._rows: dict[str, tuple[Card, int, Markup]] = {}
         self._tiles: dict[str, tuple[Card, Markup]] = {}
 
@@ -121,6 +139,10 @@ class Fragments:
     def rows(self, cards: Iterable[Card], now: datetime) -> Markup:
         """Return the rows of some services."""
         return Markup("").join(self.row(card, now) for card in cards)
+
+    def moving(self, moving: Moving, now: datetime) -> Markup:
+        """Return the strip of releases in flight; it is hidden when there is none."""
+        return self._moving(moving, now)
 
     def landing(self, frame: Frame, view: LandingPage) -> str:
         """Return the landing page, or for a platform without services the page that says how to begin."""

@@ -24,10 +24,13 @@ from companyos.tower.model import Card
 from companyos.tower.projection import project
 from companyos.tower.projector import Projector
 from companyos.tower.query import Query
+from companyos.tower.release_pages import ReleasePages
+from companyos.tower.releases import NoReleases, Releases
 from companyos.tower.render import Fragments
 from companyos.tower.updates import Updates
 
 HISTORY_ROWS: Final = 12
+RELEASE_ROWS: Final = 6
 LEDGER_ROWS: Final = 50
 TIMELINE_ROWS: Final = 50
 
@@ -35,17 +38,19 @@ TIMELINE_ROWS: Final = 50
 class Tower:
     """The pages of the Control Tower over its projection, and the projector that keeps it."""
 
-    def __init__(self, journal: Journal) -> None:
-        """Work on the database, clock, settings and ledger of this journal."""
+    def __init__(self, journal: Journal, releases: Releases | None = None) -> None:
+        """Work on the database, clock, settings and ledger of this journal; ``releases`` is delivery, where it runs."""
         self.clock = journal.clock
         self.fragments = Fragments()
         self._journal = journal
         self._ledger = LedgerReader(journal)
         self._catalog = Catalog(journal)
         self._operations = Operations(journal)
+        self._known = releases or NoReleases()
+        self.releases = ReleasePages(journal, self._known, self._operations)
         self.projector = Projector(journal, self._catalog, self._operations)
         stale_after = timedelta(seconds=journal.settings.tower_stale_after_s)
-        self._reader = FleetReader(journal.database, journal.clock, stale_after)
+        self._reader = FleetReader(journal.database, journal.clock, stale_after, self._known)
         self._updates = Updates(self._reader, self.fragments, Poller(self._reader))
 
     def landing(self, caller: Caller, query: Query) -> tuple[LandingPage, Mark]:
@@ -69,6 +74,7 @@ class Tower:
                 self._operations.active_holds_by_subject(connection=connection),
                 self._operations.open_incidents_by_subject(connection=connection),
             )
+            released = self._known.of_service(name, limit=RELEASE_ROWS, connection=connection)
         if not found:
             raise NotFound(
                 f"There is no service {name!r} in the catalog.", next_step="See all of them at /?view=table."
@@ -86,6 +92,7 @@ class Tower:
             holds=against.holds_of(name),
             incidents=[self._with_timeline(caller, incident) for incident in against.incidents_of(name)],
             records=self._history(caller, name),
+            releases=released,
         )
         return page, mark_of(board)
 

@@ -13,6 +13,7 @@ import msgspec
 from companyos.core.sse import Event
 from companyos.tower.board import Board
 from companyos.tower.fleet import FleetReader
+from companyos.tower.landing import moving
 from companyos.tower.live import Mark, Poller, difference, mark_of, milliseconds, missed
 from companyos.tower.query import Query
 from companyos.tower.render import Fragments
@@ -32,6 +33,8 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     """HTML of the rows that changed or came into the table."""
     tiles: dict[str, str]
     """HTML of the tiles that changed."""
+    moving: str | None = None
+    """HTML of the releases in flight, when they are not the same."""
 
 
 class Updates:
@@ -82,6 +85,7 @@ class Updates:
             order=update.order,
             rows={card.name: self._fragments.row(card, now) for card in update.rows},
             tiles={card.name: self._fragments.tile(card) for card in update.changed},
+            moving=self._fragments.moving(moving(after, query), now) if update.moving else None,
         )
         data = msgspec.json.encode(payload, enc_hook=str).decode()
         return Event(event="update", id=str(mark_of(after)), data=data, retry_ms=_RETRY_MS)

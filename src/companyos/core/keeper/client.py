@@ -111,11 +111,15 @@ class Keeper:
 
     def stop(self, name: str, grace_s: float = DEFAULT_GRACE_S) -> bool:
         """End a child (SIGTERM to its group, SIGKILL after the grace); return when it is gone, False when unknown."""
-        if not self._ask({"do": "stop", "name": name, "grace_s": grace_s}).get("found"):
+        if not self.ask_to_stop(name, grace_s):
             return False
         if not _wait_for(lambda: all(child.name != name for child in self.children()), grace_s + _KILL_MARGIN_S):
             raise Unavailable(f"{name} does not end, even after SIGKILL.", next_step=f"Look into {self._place.log}.")
         return True
+
+    def ask_to_stop(self, name: str, grace_s: float = DEFAULT_GRACE_S) -> bool:
+        """Begin what ``stop`` does and return at once, False when the child is unknown; again may shorten the grace."""
+        return self._ask({"do": "stop", "name": name, "grace_s": grace_s}).get("found") is True
 
     def children(self) -> tuple[ChildStatus, ...]:
         """Return every child, by name."""

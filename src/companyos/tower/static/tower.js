@@ -23,7 +23,7 @@
 
   // The clock of this machine may be wrong, so ages are counted on the server's: its time at the last answer, plus
   // what has passed here since.
-  let serverMs = Number((body.dataset.mark || "").split("-").pop()) || Date.now();
+  let serverMs = Number((body.dataset.mark || body.dataset.at || "").split("-").pop()) || Date.now();
   let takenMs = performance.now();
   const now = () => serverMs + performance.now() - takenMs;
   const setClock = (ms) => {
@@ -123,6 +123,12 @@
     }
   };
 
+  // What is moving: only what differs is touched.
+  const setMoving = (html) => {
+    const old = $("#moving");
+    if (html && old) morph(old, element(html));
+  };
+
   const apply = (update) => {
     setClock(update.at);
     const service = $("[data-service]");
@@ -131,6 +137,7 @@
       return;
     }
     setNumbers(update.counts);
+    setMoving(update.moving);
     for (const [name, html] of Object.entries(update.tiles)) setTile(name, html);
     if (table() && update.order.length) setRows(update.rows, update.order);
     else if (Boolean(table()) !== Boolean(update.order.length)) refetch();
@@ -159,6 +166,7 @@
   const adopt = (page) => {
     setClock(Number((page.body.dataset.mark || "").split("-").pop()));
     const main = $("#main");
+    if ($("[data-service]")) return morph(main, $("#main", page));
     const focused = document.activeElement;
     // Lists, because an element that is adopted leaves the other page.
     const [parts, others] = [main, $("#main", page)].map((one) => [...one.children]);

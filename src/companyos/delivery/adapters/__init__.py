@@ -1,0 +1,1 @@
+"""What fits the ports of delivery: the real thing, and an in-memory twin beside it."""
