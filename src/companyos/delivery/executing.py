@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from companyos.core.errors import CompanyOSError
-from companyos.delivery import action_store, store
+from companyos.delivery import action_store, planning, store
 from companyos.delivery.actions import (
     Attest,
     CaptureDiagnostics,
@@ -170,7 +170,7 @@ class Executor:
         route = next((route for route in routes if route.service == release.service), None)
         if route is None:
             # Only a first release that goes back leaves its service without a route.
-            return {"waits": bool(stored.state.weights and stored.state.weights[-1].canary_ratio > 0)}
+            return {"waits": release.baseline is not None or planning.weight_of(stored.state) > 0}
         if route.rollout != release.id:
             return {"waits": stored.in_flight or stored.stable}
         return {"waits": True} if route.number < number else {"applied_at": look.at.isoformat()}
@@ -238,8 +238,10 @@ def _waits(debt: Owed, owed: Collection[Owed]) -> bool:
     )
 
 
-def _seconds_to_rollback(watch: Watch, now: float) -> float | None:
-    """Return the seconds from the first failed request, or the first one at all, until the traffic was moved."""
-    weights = watch.stored.state.weights
-    first = watch.totals.first_error_at or (weights[0].at if weights else None)
-    return None if first is None else round(max(0.0, now - first.timestamp()), 3)
+def _seconds_to_rollback(watch: Watch, now: float) -> float:
+    """Return the seconds from the first failed request until the traffic was moved.
+
+    Without a failed one it is the first slow request that counts, and without that the decision.
+    """
+    first = watch.totals.first_error_at or watch.first_slow_at or watch.stored.state.since
+    return round(max(0.0, now - first.timestamp()), 3)

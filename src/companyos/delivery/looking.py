@@ -73,6 +73,7 @@ class Watch:
         self.observation = Observation(elapsed_s=0.0)
         self.failed: deque[FailedRequest] = deque(maxlen=_KEPT_REQUESTS)
         self.slow: deque[FailedRequest] = deque(maxlen=_KEPT_REQUESTS)
+        self.first_slow_at: datetime | None = None
         self._accounting = Accounting(release.id, baseline, release.policy, totals=stored.snapshot.totals)
         self._monotonic = look.monotonic
         self._checks = {release.id: 0, baseline or "": 0}
@@ -131,6 +132,7 @@ class Watch:
                     self.failed.append(_shown(request))
                 elif slow_ms is not None and request.duration_ms > slow_ms:
                     self.slow.append(_shown(request))
+                    self.first_slow_at = self.first_slow_at or self.slow[-1].at
         self.counted = self._accounting.take(now)
         return self.counted
 

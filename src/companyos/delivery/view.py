@@ -98,7 +98,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the policy that are not the product's defaults, for example a shortened ``hold_s``."""
     incident_id: str | None = None
     seconds_to_rollback: float | None = None
-    """From the first failed request of the release to the moment its traffic was moved; None unless rolled back."""
+    """From its first failed request, else its first slow one, else the decision, until its traffic was moved."""
 
 
 class Detail(Summary, frozen=True, kw_only=True):

@@ -104,17 +104,27 @@ def _is_empty(folder: Path) -> bool:
 def _partial(place: Path) -> Iterator[Path]:
     """Give a hidden folder beside the place; it is locked while this process works on it, and gone at the end."""
     _sweep(place)
-    folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{PARTIAL}")
-    folder.mkdir(mode=0o755)
+    folder, descriptor = _locked_folder(place)
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield folder
-        finally:
-            os.close(descriptor)
+        yield folder
     finally:
+        os.close(descriptor)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    """Make a hidden folder and lock it; one that somebody has swept away before it was locked is made again."""
+    while True:
+        folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{PARTIAL}")
+        folder.mkdir(mode=0o755)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)
 
 
 def _sweep(place: Path) -> None:
