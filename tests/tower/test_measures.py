@@ -69,6 +69,14 @@ def test_the_sign_of_a_judgement_is_not_its_colour_alone() -> None:
                 "A release that is no worse gets to 300 in at most 1 of 300 cases."
             ),
         ),
+        (
+            {"name": "sample_ratio", "e_value": 0.4, "e_limit": 1000},
+            "Nothing speaks against it: evidence 0.4; at 1,000 it is held.",
+        ),
+        (
+            {"name": "sample_ratio", "e_value": 4812.3, "e_limit": 1000, "rejected": True},
+            "The traffic is not divided as assigned: evidence 4,812.",
+        ),
         ({"e_value": 5.0}, "Evidence 5. A release that is no worse gets this far in at most 1 of 5 cases."),
     ],
 )

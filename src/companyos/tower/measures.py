@@ -147,7 +147,11 @@ def evidence(indicator: Indicator) -> str | None:
     value, limit = indicator.e_value, indicator.e_limit
     if value is None:
         return None
-    bar = f"; at {_rounded(limit)} it is rolled back" if limit is not None else ""
+    # A wrong share proves nothing about the release itself.
+    follows = "held" if indicator.name == "sample_ratio" else "rolled back"
+    bar = f"; at {_rounded(limit)} it is {follows}" if limit is not None else ""
+    if indicator.rejected and indicator.name == "sample_ratio":
+        return f"The traffic is not divided as assigned: evidence {_rounded(value)}."
     if indicator.rejected:
         reached = limit if limit is not None else value
         return (
