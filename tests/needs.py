@@ -24,7 +24,7 @@ from typing import Literal
 
 import pytest
 
-Need = Literal["chromium", "envoy", "postgres", "node", "shared", "template"]
+Need = Literal["checks", "chromium", "envoy", "postgres", "node", "shared", "template"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -65,6 +65,10 @@ def _chromium() -> str | None:
     if chromium_path() is None:
         return "no Chromium on the PATH (Debian: sudo apt-get install chromium)."
     return _packages("playwright", "axe_playwright_python")
+
+
+def _checks() -> str | None:
+    return _packages("mypy", "ruff")
 
 
 def _envoy() -> str | None:
@@ -112,6 +116,7 @@ def _packages(*modules: str) -> str | None:
 
 PROBES: Mapping[Need, Callable[[], str | None]] = MappingProxyType(
     {
+        "checks": _checks,
         "chromium": _chromium,
         "envoy": _envoy,
         "postgres": _postgres,
