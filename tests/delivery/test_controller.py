@@ -16,6 +16,7 @@ from companyos.delivery.recording import Overtaken
 from companyos.delivery.tables import release_actions, releases
 from companyos.evidence.tables import artifact_denials
 from companyos.ledger import Journal
+from companyos.operations import Operations
 from companyos.operations.tables import incidents, notifications
 from tests.delivery.controlling import BRISK, FLAG, Platform, SkewedClock, details
 from tests.delivery.lives import SLOWLY
@@ -94,6 +95,8 @@ def test_a_person_brings_a_release_back_from_wherever_it_is(platform: Platform, 
     counts = [platform.rows(table) for table in (artifact_denials, incidents, notifications)]
     assert counts == [1, 1, 1]
     assert shown.incident_id is not None
+    (incident,) = platform.all(incidents)
+    assert incident.status == "mitigated"
     verbs = platform.verbs()
     assert (verbs["flag.turn_on"], verbs["flag.turn_back"]) == (1, 1)
     assert platform.moves(second)[-2:] == ["rollback", "rolled_back"]
@@ -113,11 +116,30 @@ def test_a_steady_release_serves_until_the_one_before_runs_again(platform: Platf
     platform.answered.clear()
     platform.pass_time(2.0)
     assert set(platform.answered) == {second}
+    (incident,) = platform.all(incidents)
+    assert incident.status == "open", "users are not served by the old version yet"
     platform.until_phase(second, "rolled_back")
     platform.answered.clear()
     platform.pass_time(1.0)
     assert set(platform.answered) == {first}
     assert platform.unrouted == 0
+    (incident,) = platform.all(incidents)
+    assert incident.status == "mitigated"
+
+
+def test_an_incident_that_a_person_has_closed_stays_closed(platform: Platform) -> None:
+    """Whoever is faster than the old version does not keep the rollback from its end."""
+    first = platform.steady("1.0")
+    second = platform.steady("1.1")
+    platform.until(lambda: platform.running() == {second}, "the end of the old version")
+    platform.runtime.does(first, Script(prepare_s=3.0, ready_s=1.0))
+    platform.ask(second, "rollback")
+    platform.until(lambda: bool(platform.all(incidents)), "the incident")
+    (incident,) = platform.all(incidents)
+    Operations(platform.journal).close_incident(platform.olga, incident.id, text="seen")
+    platform.until_phase(second, "rolled_back")
+    (incident,) = platform.all(incidents)
+    assert incident.status == "closed"
 
 
 @pytest.mark.parametrize(

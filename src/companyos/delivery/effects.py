@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from companyos.catalog import Catalog, Observed
 from companyos.core.access import Caller
+from companyos.core.errors import Conflict
 from companyos.delivery import action_store, planning, store, ticks
 from companyos.delivery.actions import (
     Action,
@@ -15,6 +17,7 @@ from companyos.delivery.actions import (
     NotifyOnCall,
     OpenIncident,
     RecordRunning,
+    SetWeight,
     TurnBackFlags,
     TurnOnFlags,
 )
@@ -120,7 +123,7 @@ class Effects:
         return {"digest": release.digest}
 
     def _open_incident(self, change: Change, stored: Stored) -> Mapping[str, Any]:
-        """Open an incident with a link to the release, mitigated at once when its traffic has been moved."""
+        """Open an incident with a link to the release, mitigated at once when users are served again already."""
         release = stored.release
         trigger = stored.state.cause.trigger if stored.state.cause else "manual"
         incident = self._operations.open_incident_in(
@@ -131,11 +134,21 @@ class Effects:
             links=(IncidentLink(url=self._link(stored), title=f"{release.name} and its diagnostics"),),
         )
         self._operations.add_timeline_in(change, incident.id, _why(stored))
-        if planning.weight_of(stored.state) == 0:
-            self._operations.change_incident_in(
-                change, incident.id, status="mitigated", text="The traffic goes to the previous version again."
-            )
-        return {"incident_id": incident.id}
+        return {"incident_id": incident.id, "mitigated": self._mitigate(change, stored, incident.id)}
+
+    def _mitigate(self, change: Change, stored: Stored, incident_id: str) -> bool:
+        """Mitigate an incident once the previous version serves users, and return whether it does.
+
+        Behind a first release there is none, so its incident stays open until a person has done something.
+        """
+        known = action_store.actions(change.connection, stored.id)
+        moving = any(isinstance(debt.action, SetWeight) and debt.done_at is None for debt in known)
+        if moving or stored.release.baseline is None:
+            return False
+        text = "The traffic goes to the previous version again."
+        with suppress(Conflict):  # A person was faster.
+            self._operations.change_incident_in(change, incident_id, status="mitigated", text=text)
+        return True
 
     def _notify(self, change: Change, stored: Stored) -> Mapping[str, Any]:
         """Put one notification to the people on call into the outbox."""
@@ -166,6 +179,10 @@ class Effects:
         done = self._result_of(change, stored, Attest, outcome=outcome)
         if done.get("attestation"):
             return done
+        opened = self._result_of(change, stored, OpenIncident)
+        if outcome == "rolled_back" and opened.get("mitigated") is False:
+            # It was opened before the traffic could be moved; signing waits for that.
+            self._mitigate(change, stored, opened["incident_id"])
         transitions = store.transitions(change.connection, stored.id)
         digest = self._evidence.promotion_record_in(
             change,

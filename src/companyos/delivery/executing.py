@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _TRAFFIC: Final = (StartBaseline, SetWeight)
 _AFTER_TRAFFIC: Final = (RecordRunning, Attest, StopCandidate, StopBaseline)
 """These wait until every earlier change of the traffic is done; nothing else waits for anything."""
+_LOG_LINES: Final = 40
 _AGAIN_S: Final = 2.0
 """How long an action rests after it failed."""
 _REVIVE_S: Final = 10.0
@@ -224,9 +225,6 @@ class Executor:
             start_timeout_s=policy.start_timeout_s,
             crash_loop_restarts=policy.crash_loop_restarts,
         )
-
-
-_LOG_LINES: Final = 40
 
 
 def _waits(debt: Owed, owed: Collection[Owed]) -> bool:
