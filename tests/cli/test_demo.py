@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from companyos.cli.story import outcome, telling
 from companyos.cli.story.cast import CAST, HANDLER, TEMPLATE, Fate, changed, next_version
-from companyos.cli.story.load import Second, final
+from companyos.cli.story.load import final
 from companyos.core.errors import Conflict
+from companyos.delivery.load import Summary
 from companyos.delivery.model import Baseline, Cause, Phase, Totals, Trigger
 from companyos.delivery.policy import ReleasePolicy
 from companyos.delivery.policy import changed as changes_of
@@ -24,7 +25,7 @@ from companyos.goldenpath.rendering import render
 from companyos.goldenpath.template import complete
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
-SECOND = Second(t=30.0, sent=21_000, ok=20_990, failed=7, skipped=3, p50_ms=2.0, p95_ms=9.0)
+SECOND = Summary(t=30.0, sent=21_000, ok=20_990, failed=7, skipped=3, p50_ms=2.0, p95_ms=9.0, p99_ms=20.0)
 SENT = outcome.Sent(rates={"orders": 200.0, "documents": 400.0, "payments": 100.0}, total=SECOND)
 LEDGER = {"ok": True, "size": 94}
 
@@ -222,7 +223,8 @@ def test_versions_grow(rounds: set[int]) -> None:
 
 def test_only_the_last_summary_counts() -> None:
     """The summary of the whole run is found among seconds and lines of other kinds."""
-    lines = ['{"t":1,"sent":5,"ok":5,"failed":0,"skipped":0,"p50_ms":1,"p95_ms":2,"final":false}', "Traceback"]
+    second = '{"t":1,"sent":5,"ok":5,"failed":0,"skipped":0,"p50_ms":1,"p95_ms":2,"p99_ms":3,"final":false}'
+    lines = [second, "Traceback"]
     assert final(lines) is None
     summary = final([*lines, lines[0].replace("false", "true").replace('"sent":5', '"sent":9'), "later"])
     assert summary is not None

@@ -13,6 +13,7 @@ import pytest
 from companyos.core.errors import Unavailable
 from companyos.core.keeper.place import PATH_LIMIT_BYTES
 from companyos.delivery.adapters.envoy import process
+from companyos.delivery.adapters.listening import free_port
 
 
 def install(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -65,7 +66,7 @@ def test_the_port_is_remembered(tmp_path: Path) -> None:
 def test_another_port_is_taken_only_while_envoy_does_not_run(tmp_path: Path) -> None:
     """A running one is adopted as it is."""
     first = process.settle(tmp_path, 0, running=False).place
-    wanted = process.free_port()
+    wanted = free_port()
     assert process.settle(tmp_path, wanted, running=True).place == first
     assert process.settle(tmp_path, wanted, running=False).place.port == wanted
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from companyos.core.home import Home
-from companyos.delivery.adapters.local import launching
-from companyos.delivery.adapters.local.launching import Folders, Prepared, free_port, port_is_taken, spec_of
+from companyos.delivery.adapters import listening
+from companyos.delivery.adapters.listening import free_port, port_is_taken
+from companyos.delivery.adapters.local.launching import Folders, Prepared, spec_of
 from companyos.delivery.section import RunSection
 from tests.delivery.running import launch_of
 
@@ -46,9 +47,9 @@ def test_a_port_is_free_and_none_of_the_taken(monkeypatch: pytest.MonkeyPatch) -
         assert port_is_taken(used)
         other = free_port(())
         assert not port_is_taken(other)
-        monkeypatch.setattr(launching, "_PORTS", [used, other])
+        monkeypatch.setattr(listening, "_PORTS", [used, other])
         assert {free_port(()) for _ in range(20)} == {other}
-        monkeypatch.setattr(launching, "_PORTS", [used])
+        monkeypatch.setattr(listening, "_PORTS", [used])
         assert free_port(()) not in {used, 0}
-        monkeypatch.setattr(launching, "_PORTS", [other])
+        monkeypatch.setattr(listening, "_PORTS", [other])
         assert free_port({other}) != other

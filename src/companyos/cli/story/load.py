@@ -14,6 +14,7 @@ from companyos.cli.log import Follower
 from companyos.cli.story.cast import PATH
 from companyos.core import durable
 from companyos.core.keeper import ChildSpec
+from companyos.delivery.load import Summary
 
 if TYPE_CHECKING:
     from companyos.cli.story.places import Place
@@ -26,19 +27,6 @@ _TIMEOUT_S: Final = 5.0
 _GRACE_S: Final = 10.0
 _SPAN_LIMIT_S: Final = 3600.0
 """The generator of a story ends by itself when whoever told it is gone."""
-
-
-class Second(msgspec.Struct, frozen=True):
-    """What the generator says of one second, or with ``final`` of all."""
-
-    t: float
-    sent: int
-    ok: int
-    failed: int
-    skipped: int
-    p50_ms: float
-    p95_ms: float
-    final: bool = False
 
 
 class Load:
@@ -60,7 +48,7 @@ class Load:
         self._log = Follower(self._file, from_end=True)
         self._place.keeper.start(self._spec(1.0, _SPAN_LIMIT_S))
 
-    def end(self) -> Second | None:
+    def end(self) -> Summary | None:
         """Stop sending and return what was sent and answered in all; None when the generator did not say."""
         self._place.keeper.stop(CHILD, _GRACE_S)
         lines: list[str] = []
@@ -93,11 +81,11 @@ class Load:
         )
 
 
-def final(lines: Sequence[str]) -> Second | None:
+def final(lines: Sequence[str]) -> Summary | None:
     """Return the summary of a whole run from what the generator wrote, None without one."""
     for line in reversed(lines):
         try:
-            said = msgspec.json.decode(line, type=Second)
+            said = msgspec.json.decode(line, type=Summary)
         except (msgspec.MsgspecError, UnicodeEncodeError):
             continue
         if said.final:

@@ -11,7 +11,7 @@ from companyos.delivery.policy import ReleasePolicy
 
 if TYPE_CHECKING:
     from companyos.cli.story.cast import Fate
-    from companyos.cli.story.load import Second
+    from companyos.delivery.load import Summary
     from companyos.delivery.view import Detail
 
 POLICY: Final = ReleasePolicy(hold_s=4.0, bake_s=4.0)
@@ -29,7 +29,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     rates: Mapping[str, float]
     """Requests per second that were asked for, by service."""
-    total: Second | None
+    total: Summary | None
     """What the generator says in the end; None when it says nothing."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,6 +16,7 @@ from companyos.core.artifacts import ArtifactStore
 from companyos.core.clock import Clock
 from companyos.core.errors import CompanyOSError
 from companyos.delivery import smoke
+from companyos.delivery.adapters.background import Background
 from companyos.delivery.ports import CheckResult
 from companyos.evidence import archive
 
@@ -48,17 +50,14 @@ class HttpProber:
         self._lock = threading.Lock()
         self._wanted: dict[str, _Watched] = {}
         self._results: deque[CheckResult] = deque(maxlen=KEPT)
-        self._ended = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._wake = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
-        self._thread.start()
+        self._background = Background("prober", self._tend)
+        self._background.start()
 
     def watch(self, release_id: str, address: tuple[str, int], digest: str, interval_s: float) -> None:
         """Check this release from now on; at another address or interval when those have changed."""
         with self._lock:
             self._wanted[release_id] = _Watched(address, digest, interval_s)
-        self._hurry()
+        self._background.hurry()
 
     def forget(self, release_id: str) -> None:
         """Check this release no more; results that were not fetched are dropped."""
@@ -66,7 +65,7 @@ class HttpProber:
             self._wanted.pop(release_id, None)
             kept = [result for result in self._results if result.release_id != release_id]
             self._results = deque(kept, maxlen=KEPT)
-        self._hurry()
+        self._background.hurry()
 
     def results(self) -> Sequence[CheckResult]:
         """Return the results since the last call, oldest first."""
@@ -77,29 +76,12 @@ class HttpProber:
 
     def close(self) -> None:
         """End the thread; a check that is under way is given up."""
-        if self._ended.is_set():
-            return
-        self._ended.set()
-        self._hurry()
-        self._thread.join()
-
-    def _hurry(self) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            self._loop.call_soon_threadsafe(self._wake.set)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._tend())
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
+        self._background.close()
 
     async def _tend(self) -> None:
         """Keep one task for each release that is watched."""
         tasks: dict[str, tuple[_Watched, asyncio.Task[None]]] = {}
-        while not self._ended.is_set():
-            self._wake.clear()
+        while not self._background.ended:
             with self._lock:
                 wanted = dict(self._wanted)
             for release_id, (watched, task) in tuple(tasks.items()):
@@ -109,7 +91,7 @@ class HttpProber:
             for release_id, watched in wanted.items():
                 if release_id not in tasks:
                     tasks[release_id] = (watched, asyncio.create_task(self._check(release_id, watched)))
-            await self._wake.wait()
+            await self._background.wait()
         for _, task in tasks.values():
             await _end(task)
 
@@ -129,10 +111,10 @@ class HttpProber:
             headers={"user-agent": "companyos-smoke", "accept-encoding": "identity"},
         ) as client:
             while True:
-                began = self._loop.time()
+                began = time.monotonic()
                 failure = fault or await self._round(client, checks)
-                self._keep(release_id, watched, failure, (self._loop.time() - began) * 1000)
-                await asyncio.sleep(max(0.0, watched.interval_s - (self._loop.time() - began)))
+                self._keep(release_id, watched, failure, (time.monotonic() - began) * 1000)
+                await asyncio.sleep(max(0.0, watched.interval_s - (time.monotonic() - began)))
 
     async def _round(self, client: httpx.AsyncClient, checks: Sequence[smoke.Check]) -> str:
         """Return why the first check of a round that failed did so, empty when all passed."""

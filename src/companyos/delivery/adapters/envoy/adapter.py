@@ -20,6 +20,7 @@ from companyos.delivery.adapters.envoy import access_log, config, process
 from companyos.delivery.adapters.envoy.admin import Asker, VersionProbe
 from companyos.delivery.adapters.envoy.counters import per_release
 from companyos.delivery.adapters.envoy.watching import Watching, locked, until
+from companyos.delivery.adapters.listening import HOST
 from companyos.delivery.ports import Batch, Request, Route, Target
 
 ROTATE_BYTES: Final = 32 * 1024 * 1024
@@ -146,7 +147,7 @@ class EnvoyTraffic:
         """Return where users reach the services, None while Envoy does not run."""
         probe = VersionProbe(self._files.probe)
         try:
-            return (process.HOST, self._files.place.port) if probe.version() is not None else None
+            return (HOST, self._files.place.port) if probe.version() is not None else None
         finally:
             probe.close()
 

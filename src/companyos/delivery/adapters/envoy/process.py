@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,9 +13,9 @@ from companyos.core import durable
 from companyos.core.errors import CompanyOSError, Unavailable
 from companyos.core.keeper import ChildSpec
 from companyos.core.keeper.place import PATH_LIMIT_BYTES, trusted
+from companyos.delivery.adapters.listening import free_port, port_is_taken
 
 CHILD: Final = "envoy"
-HOST: Final = "127.0.0.1"
 FLUSH_MS: Final = 25
 """How long a line of the access log may wait in Envoy's memory."""
 _SMALLEST_BYTES: Final = 10 * 1024 * 1024
@@ -108,7 +107,7 @@ def settle(folder: Path, port: int, *, running: bool) -> Files:
     chosen = known.port if known else port or free_port()
     if not running:
         chosen = port or chosen
-        if _is_taken(chosen):
+        if port_is_taken(chosen):
             chosen = free_port()
     place = Place(chosen, sockets)
     if place != known:
@@ -142,24 +141,6 @@ def spec_of(binary: Path, files: Files, log: Path) -> ChildSpec:
         restart="always",
         grace_s=10.0,
     )
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-    return False
 
 
 def _remembered(note: Path) -> Place | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Mapping, Sequence
 
 from companyos.core.artifacts import ArtifactStore
@@ -13,6 +11,7 @@ from companyos.core.errors import InvalidInput, Unavailable
 from companyos.core.home import Home
 from companyos.core.ids import is_uuid
 from companyos.core.keeper import Keeper
+from companyos.delivery.adapters.background import Background
 from companyos.delivery.adapters.local.logs import tail
 from companyos.delivery.adapters.local.probe import probe
 from companyos.delivery.adapters.local.roster import Roster
@@ -48,24 +47,21 @@ class LocalRuntime:
                 f"{home.run} cannot be used: {fault.strerror or fault}.", next_step="Give this user the right to write."
             ) from fault
         self._tending = Tending(self._roster, artifacts, keeper, environments or Environments())
-        self._ended = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._wake = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="runtime", daemon=True)
-        self._thread.start()
+        self._background = Background("runtime", self._look)
+        self._background.start()
 
     def start(self, launch: Launch) -> None:
         """Have a release run; see ``Runtime.start``. Raises InvalidInput for an id that is none, Unavailable."""
         if not is_uuid(launch.release_id):
             raise InvalidInput(f"{launch.release_id[:60]!r} is no id of a release.", field="release_id")
         self._roster.start(launch)
-        self._hurry()
+        self._background.hurry()
 
     def stop(self, release_id: str, drain_s: float) -> None:
         """Have a release not run; see ``Runtime.stop``. Raises Unavailable when that cannot be put on record."""
         if is_uuid(release_id):
             self._roster.stop(release_id, drain_s)
-            self._hurry()
+            self._background.hurry()
 
     def instances(self) -> Mapping[str, Instance]:
         """Return every release that runs, is prepared, stops or was given up."""
@@ -78,30 +74,13 @@ class LocalRuntime:
 
     def close(self) -> None:
         """End the threads; the releases go on."""
-        if self._ended.is_set():
-            return
-        self._ended.set()
-        self._hurry()
-        self._thread.join()
-        self._roster.close()
-
-    def _hurry(self) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            self._loop.call_soon_threadsafe(self._wake.set)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._look())
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
+        if self._background.close():
+            self._roster.close()
 
     async def _look(self) -> None:
         """Look until it is closed. A release that hangs holds up its own probe and nothing else."""
         probes: dict[str, tuple[int, asyncio.Task[str]]] = {}
-        while not self._ended.is_set():
-            self._wake.clear()
+        while not self._background.ended:
             done = {release_id for release_id, (_, task) in probes.items() if task.done()}
             answers = {
                 release_id: Answer(probes[release_id][0], probes.pop(release_id)[1].result()) for release_id in done
@@ -115,8 +94,7 @@ class LocalRuntime:
                 if ask.release_id not in probes:
                     task = asyncio.create_task(probe(ask.address, ask.path))
                     probes[ask.release_id] = (ask.epoch, task)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pace_s)
+            await self._background.wait(pace_s)
         for _, task in probes.values():
             task.cancel()
         await asyncio.gather(*(task for _, task in probes.values()), return_exceptions=True)

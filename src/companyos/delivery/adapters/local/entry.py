@@ -9,8 +9,8 @@ from datetime import datetime
 import msgspec
 
 from companyos.core.keeper import ChildStatus
+from companyos.delivery.adapters.listening import HOST
 from companyos.delivery.adapters.local.instance import WATCHED, Watch
-from companyos.delivery.adapters.local.launching import HOST
 from companyos.delivery.adapters.local.records import Record, Stamp
 from companyos.delivery.adapters.local.sampling import Sample
 from companyos.delivery.model import Instance, InstanceState

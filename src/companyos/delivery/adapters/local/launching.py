@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
-import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,16 +13,13 @@ from companyos.core.artifacts import ArtifactStore
 from companyos.core.errors import InvalidInput, NotFound
 from companyos.core.home import Home
 from companyos.core.keeper import ChildSpec
+from companyos.delivery.adapters.listening import HOST
 from companyos.delivery.environments import Environments
 from companyos.delivery.lockfile import FILE_NAME, LIMIT_BYTES
 from companyos.delivery.ports import Launch
 from companyos.delivery.section import MANIFEST, MANIFEST_LIMITS, PYTHON, RunSection, read_run
 
-HOST: Final = "127.0.0.1"
 ARTIFACT_LIMIT_BYTES: Final = 256 * 1024 * 1024
-_PORTS: Final = range(20_000, 32_768)
-"""Below those that Linux and macOS give to outgoing connections."""
-_PORT_TRIES: Final = 200
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SPARE_MB: Final = 512
 """Added to the hard limit, because address space counts there and not what is really used: stacks of threads alone
@@ -120,32 +115,6 @@ def spec_of(launch: Launch, folders: Folders, prepared: Prepared, port: int, dra
         log=str(folders.log),
         grace_s=drain_s,
     )
-
-
-def free_port(taken: Collection[int]) -> int:
-    """Return a port that nobody uses now and that is not among the taken ones; somebody may still be faster.
-
-    It is one that the system gives to no outgoing connection, as long as there is one: a connection of the router could
-    take any other away while a version is started again.
-    """
-    for _ in range(_PORT_TRIES):
-        port = secrets.choice(_PORTS)
-        if port not in taken and not port_is_taken(port):
-            return port
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_taken(port: int) -> bool:
-    """Return whether somebody else has the port, so that a version could not listen on it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-    return False
 
 
 def _environment(launch: Launch, prepared: Prepared, port: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 from companyos.core.artifacts import ArtifactStore
 from companyos.core.errors import CompanyOSError, Unavailable
 from companyos.core.keeper import ChildStatus, Keeper
+from companyos.delivery.adapters import listening
 from companyos.delivery.adapters.local import instance, launching
 from companyos.delivery.adapters.local.entry import Entry, runs
 from companyos.delivery.adapters.local.roster import Roster
@@ -65,7 +66,7 @@ class Preparing:
             self._environments,
             lambda: self._roster.current(release_id, epoch) is None,
         )
-        port = launching.free_port(self._roster.ports())
+        port = listening.free_port(self._roster.ports())
         if (known := self._roster.update(release_id, epoch, port=port, run=prepared.run, pid=None)) is None:
             return
         spec = launching.spec_of(launch, folders, prepared, port, known.record.drain_s)

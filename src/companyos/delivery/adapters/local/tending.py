@@ -15,6 +15,7 @@ import msgspec
 from companyos.core.artifacts import ArtifactStore
 from companyos.core.errors import Unavailable
 from companyos.core.keeper import ChildStatus, Keeper, process
+from companyos.delivery.adapters import listening
 from companyos.delivery.adapters.local import instance, launching, logs, sampling
 from companyos.delivery.adapters.local.entry import Entry, runs
 from companyos.delivery.adapters.local.instance import WATCHED, Seen
@@ -171,7 +172,7 @@ class Tending:
     def _port_is_lost(entry: Entry, child: ChildStatus) -> bool:
         """Whether somebody else took its port while it did not run, so that no restart can help."""
         port = entry.record.port
-        return child.state == "waiting" and port is not None and launching.port_is_taken(port)
+        return child.state == "waiting" and port is not None and listening.port_is_taken(port)
 
     @staticmethod
     def _due(entry: Entry, now: float) -> Ask | None:
@@ -181,7 +182,7 @@ class Tending:
         if entry.probed_at is not None and now - entry.probed_at < (STEADY_S if entry.state == "ready" else FAST_S):
             return None
         entry.probed_at = now
-        return Ask(record.launch.release_id, entry.epoch, (launching.HOST, record.port), record.run.readiness)
+        return Ask(record.launch.release_id, entry.epoch, (listening.HOST, record.port), record.run.readiness)
 
     def _ask_to_stop(self, entry: Entry, name: str, grace_s: float) -> Callable[[], None] | None:
         if entry.asked_s is not None and grace_s >= entry.asked_s:
