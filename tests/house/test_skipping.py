@@ -122,6 +122,6 @@ def test_a_module_may_not_skip_itself(project: Path) -> None:
 def test_an_unknown_need_is_refused(names: tuple[str, ...]) -> None:
     """A typing error must not become a test that never runs."""
     with pytest.raises(
-        ValueError, match=r"needs\(\) takes some of checks, chromium, envoy, postgres, node, shared, template"
+        ValueError, match=r"needs\(\) takes some of checks, chromium, envoy, postgres, node, rego, shared, template"
     ):
         needs(*names)  # type: ignore[arg-type]  # the fault is the point

@@ -1,0 +1,1 @@
+"""Rego, the policy language of OPA, compiled to Python."""
