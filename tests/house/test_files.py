@@ -132,7 +132,7 @@ def test_texts_end_with_one_newline_and_have_no_tabs_or_trailing_blanks() -> Non
             or text.endswith("\n\n")
             or re.search(r"[ \t]+$", text, re.MULTILINE)
             or "\r" in text
-            or ("\t" in text and path.name != "Makefile")
+            or ("\t" in text and path.name != "Makefile" and path.suffix != ".rego")  # as `opa fmt` writes it
         )
     ]
     assert wrong == []
