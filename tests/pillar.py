@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.testing import TestClient
-from psycopg import sql
 from sqlalchemy import text
 
-from companyos.core import access, schema
+from companyos.core import access
 from companyos.core.access import Caller
 from companyos.core.clock import ManualClock
 from companyos.core.database import Database, metadata
@@ -26,6 +24,7 @@ from companyos.core.settings import Settings
 from companyos.identity import RoleAuthorizer
 from companyos.ledger import Filter, Journal, Ledger, LedgerReader, Record
 from tests.needs import needs
+from tests.postgres import own_database
 
 
 @pytest.fixture(autouse=True)
@@ -43,26 +42,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with the schema, for tests to copy: migrating takes longer than most of them do."""
-    file = tmp_path_factory.mktemp("schema") / "companyos.db"
-    made = Database.open(f"sqlite:///{file}")
-    schema.upgrade(made)
-    made.close()
-    return file
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: str) -> Iterator[Database]:
+def migrated_postgres(postgres_server: str, postgres_template: str) -> Iterator[Database]:
     """Return a database with the schema, which the tests of a session empty one after the other."""
-    name = sql.Identifier("pillar_" + uuid7().replace("-", ""))
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    head, _, query = postgres_server.partition("?")
-    made = Database.open(f"{head.rsplit('/', 1)[0]}/{name.as_string()[1:-1]}" + (f"?{query}" if query else ""))
-    schema.upgrade(made)
-    yield made
-    made.close()
+    with own_database(postgres_server, postgres_template) as url:
+        made = Database.open(url)
+        yield made
+        made.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs("postgres"))])

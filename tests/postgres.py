@@ -47,13 +47,8 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """Return the address of an empty PostgreSQL database that ends with the test."""
-    name = sql.Identifier("test_" + uuid7().replace("-", ""))
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    head, _, query = postgres_server.partition("?")
-    yield f"{head.rsplit('/', 1)[0]}/{name.as_string()[1:-1]}" + (f"?{query}" if query else "")
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with own_database(postgres_server, "template1") as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs("postgres"))])
@@ -73,11 +68,59 @@ def empty_database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture
-def database(empty_database: Database) -> Database:
-    """Return a database with the schema of this release."""
-    schema.upgrade(empty_database)
-    return empty_database
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with the schema, for tests to copy: migrating takes longer than most of them do."""
+    file = tmp_path_factory.mktemp("schema") / "companyos.db"
+    made = Database.open(f"sqlite:///{file}")
+    schema.upgrade(made)
+    made.close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Return the name of a PostgreSQL database with the schema, for others to be made like it."""
+    name = "template_" + uuid7().replace("-", "")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    made = Database.open(_address(postgres_server, name))
+    schema.upgrade(made)
+    made.close()
+    return name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs("postgres"))])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return a database with the schema of this release; the test runs once on each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "contract.db")
+        own = Database.open(f"sqlite:///{tmp_path}/contract.db")
+        yield own
+        own.close()
+        return
+    with own_database(request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")) as url:
+        own = Database.open(url)
+        yield own
+        own.close()
+
+
+@contextmanager
+def own_database(server: str, template: str) -> Iterator[str]:
+    """Give the address of a database that is like the template and ends with the block."""
+    name = "test_" + uuid7().replace("-", "")
+    made = sql.Identifier(name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(made, sql.Identifier(template)))
+    yield _address(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(made))
+
+
+def _address(server: str, name: str) -> str:
+    """Return the address of a database of this server."""
+    head, _, query = server.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
 
 
 def _stop_flushing(url: str) -> None:

@@ -7,7 +7,6 @@ from tests.pillar import (
     database,
     journal,
     migrated_postgres,
-    migrated_sqlite,
     operator,
     viewer,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "database",
     "journal",
     "migrated_postgres",
-    "migrated_sqlite",
     "operator",
     "viewer",
 ]

@@ -21,9 +21,9 @@ from companyos.operations.tables import incidents, notifications
 from tests.delivery.controlling import BRISK, FLAG, Platform, SkewedClock, details
 from tests.delivery.lives import SLOWLY
 from tests.delivery.running import launch_of
-from tests.pillar import bound, database, journal, migrated_postgres, migrated_sqlite, records
+from tests.pillar import bound, database, journal, migrated_postgres, records
 
-__all__ = ["bound", "database", "journal", "migrated_postgres", "migrated_sqlite"]
+__all__ = ["bound", "database", "journal", "migrated_postgres"]
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from companyos.flags.tables import flag_changes
 from companyos.operations.tables import incident_timeline, incidents, notifications
 from tests.delivery.controlling import Platform, alone
 from tests.delivery.lives import LIVES, pairs, tags, unknown_moves
-from tests.pillar import bound, migrated_sqlite
+from tests.pillar import bound
 
-__all__ = ["bound", "migrated_sqlite"]
+__all__ = ["bound"]
 
 ONCE = (deployments, artifact_denials, flag_changes, incidents, incident_timeline, notifications, release_commands)
 """Tables that look the same however often a controller was killed."""

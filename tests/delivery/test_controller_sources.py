@@ -9,9 +9,9 @@ import pytest
 
 from tests.delivery.controlling import BRISK, Platform, alone
 from tests.delivery.lives import SLOWLY
-from tests.pillar import bound, migrated_sqlite
+from tests.pillar import bound
 
-__all__ = ["bound", "migrated_sqlite"]
+__all__ = ["bound"]
 
 HOUR_S = 3600.0
 

@@ -17,7 +17,6 @@ from tests.pillar import (
     database,
     journal,
     migrated_postgres,
-    migrated_sqlite,
     operator,
     viewer,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "database",
     "journal",
     "migrated_postgres",
-    "migrated_sqlite",
     "operator",
     "viewer",
 ]

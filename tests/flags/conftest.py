@@ -11,7 +11,6 @@ from tests.pillar import (
     database,
     journal,
     migrated_postgres,
-    migrated_sqlite,
     operator,
     viewer,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "database",
     "journal",
     "migrated_postgres",
-    "migrated_sqlite",
     "operator",
     "viewer",
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +25,9 @@ GUEST = Caller(subject="user:guest")
 class OnlyAna:
     """An authorizer that allows everything to one person and nothing to others."""
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: object = None) -> Verdict:
         """Return the verdict by the name alone."""
-        del action, resource
+        del action, resource, facts
         return Verdict(allowed=caller.subject == ANA.subject, policy="test:ana", reason="Only ana may.")
 
 
@@ -67,12 +68,9 @@ def reader(journal: Journal) -> LedgerReader:
 
 
 @pytest.fixture
-def sqlite_journal(tmp_path: Path, ledger: Ledger, clock: ManualClock) -> Iterator[Journal]:
+def sqlite_journal(migrated_sqlite: Path, tmp_path: Path, ledger: Ledger, clock: ManualClock) -> Iterator[Journal]:
     """Return a journal on SQLite, for what does not depend on the database."""
-    from companyos.core import schema
-
-    database = Database.open(f"sqlite:///{tmp_path}/ledger.db")
-    schema.upgrade(database)
+    database = Database.open(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'ledger.db')}")
     yield Journal(database, ledger, clock, Settings(home=str(tmp_path), ledger_origin=ORIGIN))
     database.close()
 

@@ -14,7 +14,6 @@ from tests.pillar import (
     database,
     journal,
     migrated_postgres,
-    migrated_sqlite,
     operator,
     viewer,
 )
@@ -26,7 +25,6 @@ __all__ = [
     "database",
     "journal",
     "migrated_postgres",
-    "migrated_sqlite",
     "operator",
     "viewer",
 ]
