@@ -2,7 +2,7 @@
 # Recipes are one line each: what takes more is a script in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all up down test check docs bench lock clean
+.PHONY: help setup setup-all up down test check docs policies bench lock clean
 
 PYTHON := .venv/bin/python
 home := COMPANYOS_HOME="$${COMPANYOS_HOME:-$$PWD/.companyos}"
@@ -33,6 +33,9 @@ check: setup-all ## style, types, floors and house rules
 
 docs: setup ## write the reference pages that are made from the code
 	@$(PYTHON) -m tools.docs
+
+policies: setup ## compile the policies that the platform ships
+	@$(PYTHON) -m tools.policies
 
 bench: setup ## measure speed and size; ARGS='--only ledger' or ARGS=--json
 	@$(PYTHON) -m bench $(ARGS)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
 from bench.harness import AtLeast, Row, best_of, elapsed_s
 from companyos.core import access
-from companyos.core.access import Caller, Verdict
+from companyos.core.access import NO_FACTS, Caller, Verdict
 from companyos.core.settings import Settings
 from companyos.ledger import Journal, LedgerReader, open_journal
 from companyos.ledger.model import Report
@@ -78,7 +79,8 @@ def _journal(folder: Path) -> Iterator[Journal]:
 
 
 class _Everything:
-    def decide(self, _caller: Caller, _action: str, _resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
+        del caller, action, resource, facts
         return Verdict(allowed=True, policy="bench:all", reason="A benchmark.")
 
 

@@ -18,8 +18,13 @@ from companyos.core import access
 STAYING = {("up",), ("serve",), ("demo",)}
 """Commands that run until they are ended; they have stories of their own."""
 
-OFFLINE = {("ledger", "check"), ("new",)}
+OFFLINE = {("ledger", "check"), ("new",)} | {
+    ("policy", name) for name in ("new", "lint", "test", "build", "verify", "diff")
+}
 """Commands that work on the person's own files and ask no platform, so that there is nothing to be denied."""
+
+NAMED = {"bundle": "companyos/documents", "digest": f"sha256:{'0' * 64}"}
+"""Values of arguments that have a form of their own."""
 
 MANIFEST = """\
 apiVersion: companyos.dev/v1
@@ -85,8 +90,8 @@ def sample(name: str, annotation: Any, folder: Path) -> str:
         return str(path)
     if choices := get_args(annotation):
         return str(choices[0])
-    if name == "digest":
-        return f"sha256:{'0' * 64}"
+    if name in NAMED:
+        return NAMED[name]
     return IDENTIFIER if name == "release" or "id" in name.split("_") else "checkout"
 
 
@@ -107,8 +112,10 @@ def test_tree_holds_what_was_promised() -> None:
     assert {("up",), ("down",), ("demo",), ("status",), ("serve",), ("doctor",), ("db", "upgrade")} <= found
     assert {words[0] for words in found if len(words) > 1} == {
         "db",
+        "identity",
         "ledger",
         "notification",
+        "policy",
         "release",
         "service",
         "token",

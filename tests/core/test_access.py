@@ -9,9 +9,9 @@ from companyos.core.errors import Denied
 class OnlyReads:
     """Allows actions that read."""
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: object = None) -> Verdict:
         """Allow reading."""
-        del caller, resource
+        del caller, resource, facts
         return Verdict(allowed=action.endswith(".read"), policy="test:reads", reason="only reading")
 
 

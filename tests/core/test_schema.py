@@ -16,6 +16,8 @@ for pillar in (
     "catalog.tables",
     "identity.tables",
     "operations.tables",
+    "policy.log.tables",
+    "policy.tables",
     "evidence.tables",
     "flags.tables",
     "delivery.tables",

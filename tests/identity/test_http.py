@@ -38,7 +38,7 @@ def test_a_subject_is_made_changed_and_shown(api: TestClient[Litestar]) -> None:
     path = f"/api/subjects/{made.json()['id']}"
     changed = api.patch(path, json={"roles": [{"role": "viewer", "expires_at": "2030-01-01T00:00:00+02:00"}]})
     assert changed.json()["bindings"] == [
-        {"role": "viewer", "workspace_id": None, "expires_at": "2029-12-31T22:00:00Z"}
+        {"role": "viewer", "role_id": "viewer", "workspace_id": None, "expires_at": "2029-12-31T22:00:00Z"}
     ]
     assert api.patch(path, json={"status": "suspended"}).json()["status"] == "suspended"
     assert api.get(path).json()["bindings"] == changed.json()["bindings"]

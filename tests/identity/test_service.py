@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -169,8 +170,10 @@ def test_nobody_issues_a_token_above_themselves(identity: Identity, admin: Calle
     from companyos.core import access
 
     class IssuerRules:
-        def decide(self, caller: Caller, action: str, resource: str) -> access.Verdict:
-            return access.Verdict(allowed=f"{caller.subject}{action}{resource}" != "", policy="test", reason="")
+        def decide(
+            self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = access.NO_FACTS
+        ) -> access.Verdict:
+            return access.Verdict(allowed=f"{caller.subject}{action}{resource}{facts}" != "", policy="test", reason="")
 
     identity.issue_token(admin, "deployer", roles=["sre_lead"])
     access.bind(IssuerRules())

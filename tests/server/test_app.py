@@ -48,9 +48,12 @@ def test_a_journal_that_was_given_stays_open(settings: Settings) -> None:
 
 
 def test_making_an_application_binds_the_rules(settings: Settings) -> None:
-    """From then on the roles decide in this process, and an action that no rule knows is denied to everybody."""
-    create_app(settings, ManualClock()).close()
+    """From then on the policy decides in this process, and an action that no rule knows is denied to everybody."""
+    made = create_app(settings, ManualClock())
     admin = Caller(subject="user:ada", roles=frozenset({"admin"}))
-    assert access.require(admin, "catalog.read", "services").allowed
+    verdict = access.require(admin, "catalog.read", "services")
+    assert verdict.policy == "roles:admin"
+    assert verdict.audit_id is not None
     with pytest.raises(Denied):
         access.require(admin, "catalog.raed", "services")
+    made.close()

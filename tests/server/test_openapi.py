@@ -12,7 +12,14 @@ from companyos.server.authentication import OPTIONAL, is_open
 from companyos.server.openapi import PROBLEMS, closed_names, complete
 from tests.server.web import ORIGIN, Web, problem
 
-PUBLIC = {"/.well-known/companyos-keys.json", "/health", "/sign-in", "/static/{name}", "/status"}
+PUBLIC = {
+    "/.well-known/authzen-configuration",
+    "/.well-known/companyos-keys.json",
+    "/health",
+    "/sign-in",
+    "/static/{name}",
+    "/status",
+}
 """Everything that answers without a credential. Whoever adds to this list opens the platform to everybody."""
 
 SIGNED_IN = {("POST", "/api/csp-reports"): 204, ("POST", "/sign-out"): 400}
@@ -37,11 +44,29 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/deployments"): {"json": {"digest": "sha256:" + "0" * 64}},
     ("POST", "/api/holds"): {"json": {"subject": "fleet", "reason": "r"}},
     ("POST", "/api/holds/{id}/lift"): {"json": {"reason": "r"}},
+    ("POST", "/api/identity/import"): {
+        "content": "subjects: [{name: eve, roles: [admin]}]",
+        "headers": {"content-type": "application/yaml"},
+    },
+    ("POST", "/api/identity/roles"): {"json": {"name": "buyer"}},
+    ("PUT", "/api/identity/attributes/{kind}/{holder}/{name}"): {"json": {"value": "high"}},
+    ("PUT", "/api/identity/subjects/{id}/roles/{role}"): {"json": {}},
     ("POST", "/api/incidents"): {"json": {"subject": "fleet", "title": "t", "severity": "sev1"}},
     ("POST", "/api/incidents/{id}/timeline"): {"json": {"text": "t"}},
     ("POST", "/api/ledger/entries/{id}/erasures"): {"json": {"field": "ip", "reason": "r"}},
     ("POST", "/api/login-codes"): {"json": {"user": "admin"}},
+    ("POST", "/api/policy/bundles"): {"content": b"", "headers": {"content-type": "application/gzip"}},
+    ("POST", "/api/policy/promotions"): {
+        "json": {"bundle_id": "companyos/documents", "version": "1.0.0", "stage": "dev", "reason": "r"}
+    },
+    ("POST", "/api/policy/renewals"): {"json": {"bundle_id": "companyos/documents", "stage": "prod", "reason": "r"}},
+    ("POST", "/api/policy/rollbacks"): {"json": {"bundle_id": "companyos/documents", "stage": "prod", "reason": "r"}},
+    ("POST", "/api/policy/signatures"): {"content": b"", "headers": {"content-type": "application/gzip"}},
     ("POST", "/api/releases/{id}/commands"): {"json": {"kind": "hold", "reason": "r"}},
+    ("POST", "/access/v1/evaluation"): {"json": {}},
+    ("POST", "/access/v1/evaluations"): {"json": {}},
+    ("POST", "/v1/authorize"): {"json": {}},
+    ("POST", "/v1/decisions"): {"content": b"", "headers": {"content-type": "application/x-ndjson"}},
     ("POST", "/api/replays"): {"json": {"policy": {}}},
     ("POST", "/api/services"): {"json": {"name": "checkout"}},
     ("POST", "/api/services/import"): {
@@ -68,6 +93,12 @@ PARAMETERS = {
     "name": "checkout",
     "environment": "prod",
     "arm": "stable",
+    "audit_id": "01a202e7-0000-7000-8000-000000000000",
+    "domain": "companyos",
+    "version": "1.0.0",
+    "kind": "org",
+    "holder": "acme",
+    "role": "admin",
 }
 QUERIES = {("GET", "/api/ledger/consistency"): "?from=1", ("GET", "/events"): "?since=0-0"}
 

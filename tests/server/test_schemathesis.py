@@ -26,6 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module i
 
 schemathesis.serializer.alias("application/csp-report", "application/json")
 schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
+schemathesis.serializer.alias("application/x-ndjson", "application/octet-stream")
+schemathesis.serializer.alias("application/gzip", "application/octet-stream")
 
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 # The same commit gives the same requests, everywhere.

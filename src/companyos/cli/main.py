@@ -32,7 +32,9 @@ _PILLARS: Final = (
     ("service", "companyos.catalog.commands", "Services, their owners and what runs where."),
     ("notification", "companyos.operations.commands", "What people outside are told."),
     ("release", "companyos.delivery.commands", "Releases: on their way, promoted, rolled back."),
+    ("policy", "companyos.policy.commands", "Policies: written, tested, signed, promoted, explained."),
     ("ledger", "companyos.ledger.commands", "The signed log of everything decided."),
+    ("identity", "companyos.identity.identity_commands", "Subjects, their roles and what is said of them."),
     ("token", "companyos.identity.commands", "Tokens of people and services."),
     ("tower", "companyos.tower.commands", "The rows that the Control Tower shows."),
 )

@@ -1,12 +1,14 @@
 """Who asks, and whether they may: the one guard that every use case calls.
 
-``server`` and ``cli`` bind an ``Authorizer`` at start (the role table of ``identity`` at first, the policy fabric
-later), so no pillar imports policy to guard itself. While nothing is bound, everything is denied.
+``server`` and ``cli`` bind an ``Authorizer`` at start (the policy fabric; the role table alone in tests), so no pillar
+imports policy to guard itself. While nothing is bound, everything is denied.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -40,22 +42,30 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """One sentence for a person."""
     obligations: tuple[str, ...] = ()
+    audit_id: str | None = None
+    """The record of this decision in the log of decisions; None from an authorizer that keeps none."""
+
+
+NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Authorizer(Protocol):
     """What decides whether a caller may act on a resource; it must be quick, and raise nothing."""
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
-        """Return the verdict for ``action`` (``service.write``) on ``resource`` (``service:checkout``)."""
+    def decide(self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
+        """Return the verdict for ``action`` (``service.write``) on ``resource`` (``service:checkout``).
+
+        ``facts`` is what is known of the resource, as JSON, for rules that look beyond its name.
+        """
         ...
 
 
 class DenyAll:
     """What is bound before anything else is: nothing is allowed."""
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
         """Return a denial that says that no rules are loaded."""
-        del caller, action, resource
+        del caller, action, resource, facts
         return Verdict(allowed=False, policy="default:deny", reason="No access rules are loaded.")
 
 
@@ -70,9 +80,14 @@ def bind(authorizer: Authorizer) -> None:
     _Binding.authorizer = authorizer
 
 
-def require(caller: Caller, action: str, resource: str) -> Verdict:
+def ask(caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
+    """Return the verdict, whatever it is; for loops, which hold what is denied instead of failing."""
+    return _Binding.authorizer.decide(caller, action, resource, facts)
+
+
+def require(caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
     """Return the verdict that allows the action, or raise Denied with the rule that said no."""
-    verdict = _Binding.authorizer.decide(caller, action, resource)
+    verdict = ask(caller, action, resource, facts)
     if not verdict.allowed:
         raise Denied(
             f"{caller.subject} may not {action} on {resource}: {verdict.reason}",

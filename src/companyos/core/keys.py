@@ -25,14 +25,17 @@ from companyos.core.clock import Clock
 from companyos.core.errors import CompanyOSError, IntegrityFault, InvalidInput, NotFound, TooLarge, Unavailable
 from companyos.core.signing import Algorithm, LocalSigner, PublicKey, Signer
 
-Purpose: TypeAlias = Literal["ledger", "attestation", "bundle"]
+Purpose: TypeAlias = Literal["ledger", "attestation", "bundle-dev", "bundle-staging", "bundle-prod"]
 """What a key is for; no key serves two purposes."""
 
 ALGORITHM_OF: Final[Mapping[Purpose, Algorithm]] = MappingProxyType(
     {
         "ledger": "ed25519",
         "attestation": "ecdsa-p256",  # the one kind that every Sigstore verifier accepts
-        "bundle": "ed25519",
+        # The one kind that both the policy bundles of OPA and our own deciders verify; a stage has keys of its own.
+        "bundle-dev": "ecdsa-p256",
+        "bundle-staging": "ecdsa-p256",
+        "bundle-prod": "ecdsa-p256",
     }
 )
 """How the keys of each purpose sign."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -90,6 +90,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     traffic_port: Annotated[
         int, Meta(description="Port on which users reach the services; 0 takes a free one.", ge=0, le=65535)
     ] = 8780
+    policy_stage: Annotated[Literal["dev", "staging", "prod"], Meta(description="Stage whose bundles decide here.")] = (
+        "prod"
+    )
+    policy_bundle: Annotated[
+        str,
+        Meta(
+            description="Bundle that decides when a request names none; empty for the only one besides the platform's.",
+            pattern=r"^([a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62})?$(?!\n)",
+        ),
+    ] = ""
+    policy_log_full: Annotated[
+        Literal["deny", "block"],
+        Meta(description="What requests for decisions meet while the decision log takes no more: a denial or a wait."),
+    ] = "deny"
     log_level: Annotated[
         str, Meta(description="Least severe level that is logged.", pattern="^(DEBUG|INFO|WARN|ERROR)$")
     ] = "INFO"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from companyos.core.access import Caller
+from companyos.core.access import Caller, Verdict
 from companyos.core.errors import CompanyOSError, Unavailable
 from companyos.delivery import action_store, machine, recording, store, tick_store
 from companyos.delivery.executing import Executor
 from companyos.delivery.looking import NO_FACTS, Facts, Look, Watch
-from companyos.delivery.model import FINAL
+from companyos.delivery.model import FINAL, Observation
+from companyos.delivery.permitting import Permission
 from companyos.delivery.recording import Decided, Overtaken
 from companyos.delivery.routing import desired_routes, may_run, should_run
 
@@ -40,6 +41,8 @@ _IDLE_FLUSH_S: Final = 30.0
 _SWEEP_S: Final = 5.0
 _LEFTOVER_DRAIN_S: Final = 15.0
 _ROUTE_AGAIN_S: Final = 1.0
+PROMOTED: Final = frozenset({"promoted", "steady"})
+"""The phases behind a promotion."""
 _CONFIRM_S: Final = 300.0
 """The catalog is told again that what is stable still runs; it writes that down once an hour."""
 
@@ -71,6 +74,7 @@ class Controller:
         self._runtime, self._traffic, self._prober = adapters
         self._operations = operations
         self._executor = executor
+        self._permission = Permission(journal)
         self._crash = crash
         self._probed: set[str] = set()
         self.forget()
@@ -194,15 +198,28 @@ class Controller:
             if stored.state.phase in FINAL and stored.id not in self._facts.commands:
                 continue
             owing = sum(debt.release_id == stored.id for debt in self._owed)
-            observation = watch.observe(look, self._facts, owing)
-            step = machine.step(stored.state, observation, stored.release.policy, look.at)
+            observation, step, verdict = self._step(watch, look, owing)
             important = step.move is not None or bool(step.actions) or bool(observation.commands)
             watch.ticks += watch.recorder.add(stored.state, step, observation, look.at)
             if important:
-                decided.append(Decided(watch, step, observation))
+                decided.append(Decided(watch, step, observation, verdict))
             else:
                 watch.stored = msgspec.structs.replace(stored, state=step.state)
         return decided
+
+    def _step(self, watch: Watch, look: Look, owing: int) -> tuple[Observation, machine.Step, Verdict | None]:
+        """Return what is seen and decided; a promotion that the policy denies is decided again, knowing that."""
+        release, state = watch.stored.release, watch.stored.state
+        observation = watch.observe(look, self._facts, owing, self._permission.standing(release, look.monotonic))
+        step = machine.step(state, observation, release.policy, look.at)
+        if step.state.phase not in PROMOTED or state.phase in PROMOTED or state.back_to == "promoted":
+            return observation, step, None
+        verdict = self._permission.ask(release, look.monotonic)
+        if verdict.allowed:
+            return observation, step, verdict
+        denied = self._permission.standing(release, look.monotonic)
+        observation = watch.told(msgspec.structs.replace(observation, promotion_denied=denied))
+        return observation, machine.step(state, observation, release.policy, look.at), None
 
     def _write(self, decided: list[Decided], look: Look) -> None:
         every = _FLUSH_S if self._busy else _IDLE_FLUSH_S

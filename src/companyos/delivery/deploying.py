@@ -85,6 +85,10 @@ class Deploying:
             )
         wanted = _Wanted(digest, environment, flags, policy)
         read = self._read(wanted)
+        if read.artifact is not None:
+            verdict = require(
+                caller, "release.deploy", f"release:{read.artifact.release}", _facts_of(read, environment)
+            )
         try:
             with self.journal.write(caller) as change:
                 artifact = self._admitted(change.connection, wanted, read)
@@ -161,6 +165,8 @@ class Deploying:
             flags=wanted.flags,
             created_at=now,
             created_by=caller.subject,
+            created_by_id=caller.subject_id,
+            created_roles=tuple(sorted(caller.roles)),
         )
         stored = store.Stored(
             release=release,
@@ -202,6 +208,20 @@ class Deploying:
 def _is_same(current: store.Stored, artifact: Artifact | None) -> bool:
     release = current.release
     return artifact is not None and (release.digest == artifact.digest or release.version == artifact.version)
+
+
+def _facts_of(read: _Read, environment: str) -> dict[str, Any]:
+    """Return what a policy may know of what is to be deployed."""
+    artifact = read.artifact
+    assert artifact is not None  # noqa: S101 - the caller has looked
+    return {
+        "service": artifact.service,
+        "version": artifact.version,
+        "environment": environment,
+        "digest": artifact.digest,
+        "commit": artifact.commit,
+        "first": read.base is None,
+    }
 
 
 def _target(artifact: Artifact | None, digest: str) -> str:

@@ -147,11 +147,18 @@ def _blindness(state: State, observation: Observation) -> Held | None:
     return None
 
 
+def denied(why: str) -> str:
+    """Say that the policy does not let the release be promoted."""
+    return f"The policy does not allow the promotion: {sentences.quoted(why)}."
+
+
 def _stops(state: State, observation: Observation) -> Held | None:
     if not baseline_ready(state, observation):
         return Held(reason="baseline_down", sentence=sentences.baseline_down(observation.baseline))
     if observation.operations_hold is not None:
         return Held(reason="operations", sentence=sentences.stopped(observation.operations_hold))
+    if observation.promotion_denied is not None and state.phase != "promoted" and state.back_to != "promoted":
+        return Held(reason="policy", sentence=denied(observation.promotion_denied))
     if state.manual is not None:
         return Held(reason="manual", sentence=sentences.held_by(state.manual))
     if observation.alerts:

@@ -83,7 +83,7 @@ class Watch:
         """What the candidate has served since it was deployed."""
         return self.counted.totals if self.counted is not None else self.stored.snapshot.totals
 
-    def observe(self, look: Look, facts: Facts, actions_open: int) -> Observation:
+    def observe(self, look: Look, facts: Facts, actions_open: int, promotion_denied: str | None = None) -> Observation:
         """Return what the machine is told about this look, and remember it."""
         stored, release = self.stored, self.stored.release
         baseline = release.baseline.release_id if release.baseline else ""
@@ -106,9 +106,15 @@ class Watch:
             operations_hold=facts.holds.get(stored.id),
             commands=facts.commands.get(stored.id, ()),
             actions_open=actions_open,
+            promotion_denied=promotion_denied,
         )
         self._monotonic = look.monotonic
         return self.observation
+
+    def told(self, observation: Observation) -> Observation:
+        """Remember what the machine was told instead, in the same look."""
+        self.observation = observation
+        return observation
 
     def evidence_of_failure(self) -> dict[str, Any]:
         """Return the newest failed and slow requests, as JSON."""

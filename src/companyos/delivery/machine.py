@@ -155,7 +155,8 @@ def _pending(state: State, observation: Observation, policy: ReleasePolicy, now:
     if not state.started:
         return Step(state=replace(state, started=True), actions=(StartCandidate(),), answer=answer)
     ready = observation.candidate is not None and observation.candidate.state == "ready"
-    if ready and state.manual is None and observation.operations_hold is None:
+    stopped = observation.operations_hold is not None or observation.promotion_denied is not None
+    if ready and state.manual is None and not stopped:
         return replace(moving.start(state, observation, policy, now), answer=answer)
     return Step(state=state, answer=answer)
 
@@ -208,6 +209,8 @@ def _refusal(state: State, observation: Observation, policy: ReleasePolicy) -> s
         return f"Not promoted: {sentences.proven(state, policy, proven[0])}."
     if observation.operations_hold is not None:
         return "Not promoted: a hold in operations stops it; lift that first."
+    if observation.promotion_denied is not None:
+        return "Not promoted."
     return ""
 
 

@@ -44,6 +44,7 @@ HoldReason: TypeAlias = Literal[
     "guardrail",
     "alert",
     "operations",
+    "policy",
     "manual",
 ]
 """Why a release does not move: too few requests or no baseline to compare with · the access log and the counters
@@ -171,6 +172,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[Command, ...] = ()
     actions_open: int = 0
     """How many actions of earlier decisions are not done yet."""
+    promotion_denied: str | None = None
+    """Why the policy does not let this release be promoted, as of when it was last asked."""
 
 
 # --- what was decided -------------------------------------------------------------------------------------------------
@@ -267,6 +270,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[FlagChange, ...] = ()
     created_at: datetime
     created_by: str
+    created_by_id: str | None = None
+    """The subject of the deployer, whose roles are looked at again before the promotion; None for one without a row."""
+    created_roles: tuple[str, ...] = ()
+    """The roles that the deployer had."""
 
     @property
     def name(self) -> str:

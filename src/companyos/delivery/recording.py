@@ -17,6 +17,7 @@ from companyos.delivery.view import Transition
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from companyos.core.access import Verdict
     from companyos.delivery.machine import Step
     from companyos.ledger import Change
 
@@ -33,11 +34,13 @@ class Decided(NamedTuple):
     watch: Watch
     step: Step
     observation: Observation
+    verdict: Verdict | None = None
+    """What the policy said of this promotion."""
 
 
 def write(connection: Connection, change: Change | None, one: Decided, look: Look) -> None:
     """Write one decision, all of it or nothing; ``change`` is there when it moves the release. Raises Overtaken."""
-    watch, step, seen = one
+    watch, step, seen, verdict = one
     before, state = watch.stored, step.state
     release = before.release
     moved = step.move is not None
@@ -56,7 +59,7 @@ def write(connection: Connection, change: Change | None, one: Decided, look: Loo
     if back and release.baseline is not None:
         _make_stable_again(connection, release.baseline.release_id, after)
     if step.move is not None and change is not None:
-        _record(change, before, after, step, seen)
+        _record(change, before, after, step, seen, verdict)
     known = {str(CaptureDiagnostics.__struct_config__.tag): watch.evidence_of_failure()}
     action_store.add_actions(connection, release.id, step.actions, look.at, known=known)
     said = step.answer or (step.move.sentence if step.move is not None else after.snapshot.verdict)
@@ -82,7 +85,14 @@ def _make_stable_again(connection: Connection, id: str, instead_of: store.Stored
         store.save_snapshot(connection, msgspec.structs.replace(known, snapshot=snapshot))
 
 
-def _record(change: Change, before: store.Stored, after: store.Stored, step: Step, seen: Observation) -> None:
+def _record(
+    change: Change,
+    before: store.Stored,
+    after: store.Stored,
+    step: Step,
+    seen: Observation,
+    allowed: Verdict | None,
+) -> None:
     release, state, move = after.release, after.state, step.move
     assert move is not None  # noqa: S101 - the caller has looked
     percent = round(planning.weight_of(state) * 100, 1)
@@ -105,6 +115,7 @@ def _record(change: Change, before: store.Stored, after: store.Stored, step: Ste
     entry = change.record(
         verb=move.verb,
         target=f"service:{release.service}",
+        verdict=allowed,
         service=release.service,
         release=release.name,
         details=details,

@@ -21,7 +21,7 @@ JUMP_S: Final = 5.0
 """The wall clock jumped when it and the monotonic clock differ by more between two looks."""
 LASTING: Final[frozenset[HoldReason]] = frozenset({"sick_baseline", "unconfirmed", "guardrail", "alert"})
 """Reasons after which the step must be clean for its whole time once more."""
-LIFTED: Final[frozenset[HoldReason]] = frozenset({"manual", "operations", "no_data"})
+LIFTED: Final[frozenset[HoldReason]] = frozenset({"manual", "operations", "policy", "no_data"})
 """Reasons that end at once: a person ended them, or what was waited for is there."""
 
 

@@ -41,6 +41,8 @@ def _pending(state: State, observation: Observation) -> str:
         return sentences.held_by(state.manual)
     if observation.operations_hold is not None:
         return sentences.stopped(observation.operations_hold)
+    if observation.promotion_denied is not None:
+        return judging.denied(observation.promotion_denied)
     if not state.started or candidate is None or candidate.state == "absent":
         return "Accepted; waits to be started."
     words = {"preparing": "Its environment is prepared", "starting": "It starts", "ready": "It is ready"}

@@ -1,6 +1,7 @@
-"""Who may ask: subjects, their roles, tokens and browser sessions.
+"""Who may ask: subjects, what is said of them, their roles, tokens and browser sessions.
 
-The public face is ``Identity`` (use cases), ``RoleAuthorizer`` (bound into ``core.access``) and the values they return.
+The public face is ``Identity`` (use cases), ``RoleAuthorizer`` (bound into ``core.access``), ``attributes_of`` and
+``DirectoryCache`` (what a decision point asks) and the values they return.
 They are loaded when they are first used, because the command line imports ``identity.commands`` for its help.
 """
 
@@ -8,12 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from companyos.identity.attribute import Attribute, Attributes
+    from companyos.identity.attributing import Profile, attributes_of
+    from companyos.identity.directory import Directory, DirectoryCache
     from companyos.identity.model import (
         ADMIN_NAME,
         IssuedToken,
         LoginCode,
         OpenedSession,
         RoleBinding,
+        RoleRecord,
         Session,
         Subject,
         Token,
@@ -25,22 +30,35 @@ __all__ = [
     "ACTIONS",
     "ADMIN_NAME",
     "ROLES",
+    "Attribute",
+    "Attributes",
+    "Directory",
+    "DirectoryCache",
     "Identity",
     "IssuedToken",
     "LoginCode",
     "OpenedSession",
+    "Profile",
     "RoleAuthorizer",
     "RoleBinding",
+    "RoleRecord",
     "Session",
     "Subject",
     "Token",
+    "attributes_of",
 ]
 
 _HOME = dict.fromkeys(__all__, "model") | {
     "ACTIONS": "roles",
     "ROLES": "roles",
     "RoleAuthorizer": "roles",
+    "Attribute": "attribute",
+    "Attributes": "attribute",
+    "Directory": "directory",
+    "DirectoryCache": "directory",
     "Identity": "service",
+    "Profile": "attributing",
+    "attributes_of": "attributing",
 }
 
 

@@ -54,3 +54,31 @@ class RoleBeyondCaller(Denied):
             resource=resource,
             policy="roles:no-escalation",
         )
+
+
+class RoleNotFound(NotFound):
+    """No role has this id or name."""
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"There is no role {named[:80]!r}.", next_step="Run `companyos identity role list`.")
+
+
+class RoleExists(Conflict):
+    """Names of roles are unique over all orgs, because policies and denials name roles and not ids."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a role {name!r} already.", next_step="Choose another name.")
+
+
+class RoleInUse(Conflict):
+    """A role that somebody holds cannot be deleted, and a built-in one never."""
+
+    def __init__(self, name: str, why: str, next_step: str) -> None:
+        super().__init__(f"The role {name!r} cannot be deleted: {why}.", next_step=next_step)
+
+
+class AttributeNotFound(NotFound):
+    """Nobody has said this of the subject, the org or the workspace."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"{holder[:100]} has no attribute {name[:64]!r}.", next_step="Run `companyos identity show`.")

@@ -14,8 +14,10 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
 from companyos.core.access import Caller
-from companyos.core.fields import END, Line, Name
+from companyos.core.fields import Line, Name
 from companyos.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
+from companyos.identity import directory_http
+from companyos.identity.document import Email, PlaceId
 from companyos.identity.model import (
     IssuedToken,
     LoginCode,
@@ -30,8 +32,7 @@ from companyos.identity.service import DEFAULT_TTL_S, MAX_TTL_S, MIN_TTL_S, Iden
 
 Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many items a page has at most.")]
-Id = Annotated[str, PathParameter(max_length=36)]
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\u0000-\u001f]{1,64}@[^@\s\u0000-\u001f]{1,189}" + END)]
+Id = Annotated[str, PathParameter(max_length=80)]
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,12 +52,14 @@ class NewSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     type: SubjectType = "user"
     display_name: Line | None = None
     email: Email | None = None
+    org_id: PlaceId | None = None
+    workspace_id: PlaceId | None = None
 
 
 class RoleGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A role that a subject shall have everywhere, for good or until a moment."""
 
-    role: Role
+    role: Name
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -64,6 +67,8 @@ class SubjectChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What shall be different; a part that is left out stays as it is, and ``roles`` is the whole set."""
 
     status: SubjectStatus | None = None
+    org_id: PlaceId | msgspec.UnsetType | None = msgspec.UNSET
+    workspace_id: PlaceId | msgspec.UnsetType | None = msgspec.UNSET
     roles: Annotated[list[RoleGrant], Meta(max_length=16)] | None = None
 
 
@@ -126,7 +131,15 @@ def create_subject(
     caller: NamedDependency[Caller], identity: NamedDependency[Identity], data: JSONBody[NewSubject]
 ) -> Subject:
     """Make a user or a service, active and without roles."""
-    return identity.create_subject(caller, data.name, type=data.type, display_name=data.display_name, email=data.email)
+    return identity.create_subject(
+        caller,
+        data.name,
+        type=data.type,
+        display_name=data.display_name,
+        email=data.email,
+        org_id=data.org_id,
+        workspace_id=data.workspace_id,
+    )
 
 
 @get("/subjects/{id:str}", sync_to_thread=True)
@@ -139,11 +152,13 @@ def get_subject(caller: NamedDependency[Caller], identity: NamedDependency[Ident
 def change_subject(
     caller: NamedDependency[Caller], identity: NamedDependency[Identity], id: Id, data: JSONBody[SubjectChange]
 ) -> Subject:
-    """Suspend or activate a subject, or set its roles."""
+    """Suspend or activate a subject, move it to another org or workspace, or set its roles."""
     roles = None
     if data.roles is not None:
         roles = [RoleBinding(role=grant.role, expires_at=grant.expires_at) for grant in data.roles]
-    return identity.change_subject(caller, id, status=data.status, roles=roles)
+    sent = {"org_id": data.org_id, "workspace_id": data.workspace_id}
+    places = {field: place for field, place in sent.items() if place is not msgspec.UNSET}
+    return identity.change_subject(caller, id, status=data.status, roles=roles, places=places)
 
 
 @post("/login-codes", sync_to_thread=True)
@@ -176,4 +191,5 @@ routes: Final[Sequence[ControllerRouterHandler]] = (
             issue_login_code,
         ],
     ),
+    *directory_http.routes,
 )

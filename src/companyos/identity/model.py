@@ -17,17 +17,36 @@ ADMIN_NAME: Final = "admin"
 """The user that the first start makes."""
 
 
+class RoleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A role. The built-in ones have their name as id and open the platform's routes; others mean what policies say."""
+
+    id: str
+    name: str
+    org_id: str | None = None
+    """None means that subjects of every org may have it."""
+    description: str = ""
+    built_in: bool = False
+
+
 class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
     """A role that a subject has, everywhere or in one workspace, for good or until a moment."""
 
-    role: Role
+    role: str
+    """The name of the role."""
+    role_id: str = ""
+    """The id of the role; left out it is the name, which is the id of a built-in role."""
     workspace_id: str | None = None
     """None means everywhere. A binding in a workspace gives nothing outside of it."""
     expires_at: datetime | None = None
 
-    def holds(self, now: datetime) -> bool:
-        """Tell whether the binding counts everywhere at this moment."""
-        return self.workspace_id is None and (self.expires_at is None or now < self.expires_at)
+    def __post_init__(self) -> None:
+        """Fill in the id of a built-in role."""
+        if not self.role_id:
+            msgspec.structs.force_setattr(self, "role_id", self.role)
+
+    def holds(self, now: datetime, workspace_id: str | None = None) -> bool:
+        """Tell whether the binding counts at this moment: everywhere, or also in the given workspace."""
+        return self.workspace_id in (None, workspace_id) and (self.expires_at is None or now < self.expires_at)
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +62,22 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str | None = None
     workspace_id: str | None = None
     bindings: tuple[RoleBinding, ...] = ()
+    revision: int = 0
+    """Grows with every change of the subject, its bindings or its own attributes."""
 
     @property
     def actor(self) -> str:
         """How the ledger names this subject: ``user:<name>`` or ``service:<name>``."""
         return f"{self.type}:{self.name}"
 
-    def roles(self, now: datetime) -> frozenset[str]:
-        """Return the roles that count everywhere at this moment."""
-        return frozenset(binding.role for binding in self.bindings if binding.holds(now))
+    def roles(self, now: datetime, workspace_id: str | None = None) -> frozenset[str]:
+        """Return the roles that count at this moment everywhere, and those that count in the given workspace."""
+        return frozenset(binding.role for binding in self.bindings if binding.holds(now, workspace_id))
+
+    def is_in(self, workspace_id: str, now: datetime) -> bool:
+        """Tell whether the subject belongs to a workspace: by itself, or by a binding that holds."""
+        own = self.workspace_id == workspace_id
+        return own or any(one.workspace_id == workspace_id and one.holds(now, workspace_id) for one in self.bindings)
 
     def caller(
         self, now: datetime, *, ip: str | None = None, device: str | None = None, request_id: str | None = None

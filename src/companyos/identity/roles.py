@@ -7,11 +7,11 @@ misspelt action is closed instead of open.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from companyos.core.access import Caller, Verdict
+from companyos.core.access import NO_FACTS, Caller, Verdict
 from companyos.core.errors import InvalidInput
-from companyos.identity.model import Role
+from companyos.identity.model import Role, RoleRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 """All roles, least powerful first: the first that allows an action is the one that the ledger names."""
 
-_SIGNED_IN: Final = frozenset({"session.close"})
+SIGNED_IN: Final = frozenset({"session.close"})
+"""What everyone who is signed in may do."""
 _VIEWER: Final = frozenset(
     {
         "alert.read",
@@ -30,6 +31,7 @@ _VIEWER: Final = frozenset(
         "hold.read",
         "incident.read",
         "manifest.read",
+        "policy.read",
         "release.read",
         "tower.read",
     }
@@ -47,22 +49,29 @@ _OPERATOR: Final = _VIEWER | {
     "ledger.read",
     "ledger.verify",
     "notification.read",
+    "policy.decide",
+    "policy.publish",
+    "policy.report",
     "release.control",
     "release.deploy",
+    "release.promote",
 }
-_SRE_LEAD: Final = _OPERATOR | {"approval.decide", "artifact.allow", "hold.lift"}
+_SRE_LEAD: Final = _OPERATOR | {"approval.decide", "artifact.allow", "decision.read", "hold.lift", "policy.promote"}
 _SECURITY_APPROVER: Final = _VIEWER | {
     "approval.decide",
     "artifact.allow",
     "artifact.deny",
+    "decision.read",
     "hold.lift",
     "hold.place",
     "ledger.export",
     "ledger.read",
     "ledger.verify",
+    "policy.promote",
+    "policy.rollback",
 }
 _ADMIN: Final = (
-    _SIGNED_IN
+    SIGNED_IN
     | _SRE_LEAD
     | _SECURITY_APPROVER
     | {
@@ -73,6 +82,8 @@ _ADMIN: Final = (
         "ledger.erase",
         "platform.doctor",
         "platform.run",
+        "policy.rollback",
+        "policy.sign",
         "token.issue",
         "token.read",
         "token.revoke",
@@ -90,6 +101,20 @@ ALLOWED: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
 )
 """The table: what each role may do."""
 
+_DESCRIPTIONS: Final[Mapping[Role, str]] = MappingProxyType(
+    {
+        "viewer": "Looks at everything that is not about people.",
+        "operator": "Runs services: deploys, stops, writes to the catalog.",
+        "sre_lead": "Also decides approvals and lifts holds.",
+        "security_approver": "Decides approvals and reads the ledger; deploys nothing.",
+        "admin": "May do everything that a rule knows.",
+    }
+)
+BUILT_IN: Final[Mapping[str, RoleRecord]] = MappingProxyType(
+    {role: RoleRecord(id=role, name=role, description=_DESCRIPTIONS[role], built_in=True) for role in ROLES}
+)
+"""The built-in roles by name. They are code and no rows: a database cannot lose, rename or redefine them."""
+
 ACTIONS: Final = _ADMIN
 """Every action that a rule knows."""
 
@@ -97,10 +122,10 @@ ACTIONS: Final = _ADMIN
 class RoleAuthorizer:
     """Decides by the table alone; the resource plays no part until policies come."""
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
         """Return the verdict; its policy is ``roles:<role>``, ``roles:signed-in`` or ``roles:deny``."""
-        del resource
-        if action in _SIGNED_IN and caller.subject_id is not None:
+        del resource, facts
+        if action in SIGNED_IN and caller.subject_id is not None:
             return Verdict(allowed=True, policy="roles:signed-in", reason="Everyone who is signed in may.")
         for role in ROLES:
             if role in caller.roles and action in ALLOWED[role]:

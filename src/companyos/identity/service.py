@@ -1,4 +1,4 @@
-"""The use cases of identity: subjects, roles and tokens. Signing in is in ``sign_in``.
+"""The use cases of identity: subjects and tokens; the others are in ``sign_in``, ``granting`` and ``attributing``.
 
 Each change is one transaction that ends with its ledger rows. Names and addresses of people go into the ledger as
 personal values, which can be erased without breaking a proof.
@@ -6,24 +6,24 @@ personal values, which can be erased without breaking a proof.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from companyos.core import durable
 from companyos.core.access import Caller, Verdict, require
-from companyos.core.clock import in_utc
 from companyos.core.errors import InvalidInput, Unavailable
 from companyos.core.ids import check_name, is_uuid
 from companyos.core.paging import DEFAULT_LIMIT, Page, after_id, check_limit, page_by_id
 from companyos.identity import steps, store
-from companyos.identity.errors import (
-    SubjectExists,
-    SubjectNotFound,
-    SubjectSuspended,
-    TokenNotFound,
-)
+from companyos.identity.attribute import check_place_id
+from companyos.identity.attributing import Attributing
+from companyos.identity.errors import SubjectExists, SubjectSuspended, TokenNotFound
+from companyos.identity.federating import Federating
+from companyos.identity.granting import Granting, asked_bindings, check_count, find_subject, known_bindings
+from companyos.identity.importing import Importing
 from companyos.identity.model import (
     ADMIN_NAME,
     IssuedToken,
@@ -34,12 +34,9 @@ from companyos.identity.model import (
     Token,
 )
 from companyos.identity.roles import check_roles
-from companyos.identity.sign_in import SignIn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sqlalchemy import Connection
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 DEFAULT_TTL_S: Final = 30 * 86_400
@@ -48,8 +45,11 @@ MAX_TTL_S: Final = 366 * 86_400
 _LABEL_LIMIT: Final = 200
 
 
-class Identity(SignIn):
-    """Subjects, roles, tokens and, from ``SignIn``, credentials and sessions."""
+class Identity(Granting, Attributing, Importing, Federating):
+    """Subjects and tokens; from the others roles, attributes, imports and tokens of other issuers.
+
+    All of them stand on ``SignIn``: credentials and sessions.
+    """
 
     # --- first start --------------------------------------------------------------------------------------------------
 
@@ -96,13 +96,30 @@ class Identity(SignIn):
         type: SubjectType = "user",
         display_name: str | None = None,
         email: str | None = None,
+        org_id: str | None = None,
+        workspace_id: str | None = None,
     ) -> Subject:
         """Return the new subject, active and without roles. Raises SubjectExists, InvalidInput or Denied."""
         check_name(name, what="subject", field="name")
+        for field, place in (("org_id", org_id), ("workspace_id", workspace_id)):
+            if place is not None:
+                check_place_id(place, field=field)
         verdict = require(caller, "identity.write", f"{type}:{name}")
         with self.journal.write(caller) as change:
             now = self.journal.clock.now()
-            return steps.create(change, verdict, type, name, now, display_name=display_name, email=email)
+            return steps.create(
+                change,
+                verdict,
+                type,
+                name,
+                now,
+                facts={
+                    "display_name": display_name,
+                    "email": email,
+                    "org_id": org_id,
+                    "workspace_id": workspace_id,
+                },
+            )
 
     def list_subjects(self, caller: Caller, *, cursor: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Subject]:
         """Return a page of subjects with their bindings, oldest first."""
@@ -113,10 +130,23 @@ class Identity(SignIn):
         return page_by_id(found, limit, lambda subject: subject.id)
 
     def get_subject(self, caller: Caller, id: str) -> Subject:
-        """Return a subject with its bindings, or raise SubjectNotFound."""
-        require(caller, "identity.read", f"subject:{id}")
+        """Return the subject of this id, or of ``user:<name>``, with its bindings; raises SubjectNotFound."""
+        require(caller, "identity.read", f"subject:{id[:80]}")
         with self.journal.read() as connection:
-            return _subject(connection, id)
+            return find_subject(connection, id)
+
+    def present(self, id: str) -> Caller | None:
+        """Return a subject as an asker with its roles of this moment, for loops; None where there is no such row.
+
+        One that is suspended has no roles.
+        """
+        with self.journal.read() as connection:
+            subject = store.subject_by_id(connection, id)
+        if subject is None:
+            return None
+        if subject.status != "active":
+            return Caller(subject=subject.actor, subject_id=subject.id)
+        return subject.caller(self.journal.clock.now())
 
     def change_subject(
         self,
@@ -125,41 +155,42 @@ class Identity(SignIn):
         *,
         status: SubjectStatus | None = None,
         roles: Sequence[RoleBinding] | None = None,
+        places: Mapping[str, str | None] = MappingProxyType({}),
     ) -> Subject:
         """Return the subject after its status and its set of bindings are made what is given; None leaves a part alone.
 
+        ``places`` may hold ``org_id`` and ``workspace_id``, None to leave an org or a workspace.
         Suspending ends all browser sessions; tokens work again when the subject is made active. What is so already is
         not recorded again. Raises SubjectNotFound or RoleBeyondCaller.
         """
-        verdict = require(caller, "identity.write", f"subject:{id}")
-        wanted = None if roles is None else _bindings(roles)
+        verdict = require(caller, "identity.write", f"subject:{id[:80]}")
+        asked = None if roles is None else asked_bindings(roles)
+        for field, place in places.items():
+            if place is not None:
+                check_place_id(place, field=field)
         with self.journal.write(caller, unchanged_ok=True) as change:
-            subject = _subject(change.connection, id, lock=True)
+            subject = find_subject(change.connection, id, lock=True)
             if status is not None and status != subject.status:
                 subject = steps.set_status(change, verdict, subject, status)
-            if wanted is not None:
+            moved = msgspec.structs.replace(subject, **places)
+            if moved != subject:
+                subject = steps.describe(change, verdict, subject, moved)
+            if asked is not None:
+                wanted = set(known_bindings(change.connection, subject, asked))
                 steps.check_grant(caller, subject, [binding.role for binding in wanted], action="identity.write")
                 held = {binding for binding in subject.bindings if binding.workspace_id is None}
-                for gone in sorted(held - wanted, key=_role):
+                check_count(subject, len(wanted - held))
+                for gone in sorted(held - wanted, key=_place):
                     subject = steps.unbind(change, verdict, subject, gone)
-                for new in sorted(wanted - held, key=_role):
+                for new in sorted(wanted - held, key=_place):
                     subject = steps.bind(change, verdict, subject, new)
+            if places:  # Roles that belong to the org that it leaves must go in the same change.
+                known_bindings(change.connection, subject, subject.bindings)
             return subject
 
     def suspend(self, caller: Caller, id: str) -> Subject:
         """Return the suspended subject: every token and session of it is refused from now on."""
         return self.change_subject(caller, id, status="suspended")
-
-    def bind_role(self, caller: Caller, id: str, role: str, *, expires_at: datetime | None = None) -> Subject:
-        """Return the subject with the role; a binding of that role is replaced."""
-        (known,) = check_roles([role])
-        (binding,) = _bindings([RoleBinding(role=known, expires_at=expires_at)])
-        return self._rebind(caller, id, known, binding)
-
-    def unbind_role(self, caller: Caller, id: str, role: str) -> Subject:
-        """Return the subject without the role."""
-        (known,) = check_roles([role])
-        return self._rebind(caller, id, known, None)
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
@@ -238,40 +269,6 @@ class Identity(SignIn):
             )
             return msgspec.structs.replace(token, revoked_at=now)
 
-    def _rebind(self, caller: Caller, id: str, role: str, binding: RoleBinding | None) -> Subject:
-        verdict = require(caller, "identity.write", f"subject:{id}")
-        with self.journal.write(caller, unchanged_ok=True) as change:
-            subject = _subject(change.connection, id, lock=True)
-            steps.check_grant(caller, subject, [role], action="identity.write")
-            if binding is not None and binding not in subject.bindings:
-                return steps.bind(change, verdict, subject, binding)
-            if binding is None:
-                for bound in subject.bindings:
-                    if bound.role == role and bound.workspace_id is None:
-                        return steps.unbind(change, verdict, subject, bound)
-            return subject
 
-
-def _role(binding: RoleBinding) -> str:
-    return binding.role
-
-
-def _subject(connection: Connection, id: str, *, lock: bool = False) -> Subject:
-    """Return the subject with this id, or raise SubjectNotFound."""
-    subject = store.subject_by_id(connection, id, lock=lock) if is_uuid(id) else None
-    if subject is None:
-        raise SubjectNotFound(id)
-    return subject
-
-
-def _bindings(asked: Iterable[RoleBinding]) -> set[RoleBinding]:
-    """Return the bindings with their ends in UTC, or raise InvalidInput when a role stands there twice."""
-    found: dict[str, RoleBinding] = {}
-    for binding in asked:
-        ends = binding.expires_at and in_utc(binding.expires_at, field="roles.expires_at")
-        if binding.role in found:
-            raise InvalidInput(
-                f"The role {binding.role} is given twice.", next_step="Name each role once.", field="roles"
-            )
-        found[binding.role] = RoleBinding(role=binding.role, expires_at=ends)
-    return set(found.values())
+def _place(binding: RoleBinding) -> tuple[str, str]:
+    return binding.role, binding.workspace_id or ""

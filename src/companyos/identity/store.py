@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import delete, exc, insert, select, update
 
 from companyos.identity.errors import SubjectExists
 from companyos.identity.model import RoleBinding, StoredSession, Subject, SubjectStatus, SubjectType, Token
-from companyos.identity.tables import EVERYWHERE, login_codes, role_bindings, sessions, subjects, tokens
+from companyos.identity.revision import bump
+from companyos.identity.roles import BUILT_IN
+from companyos.identity.tables import EVERYWHERE, login_codes, role_bindings, roles, sessions, subjects, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +21,38 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping, Select, Table
 
 
+_CHUNK: Final = 500
+
 # --- subjects ---------------------------------------------------------------------------------------------------------
 
 
-def insert_subject(connection: Connection, subject: Subject) -> None:
-    """Add the row of a subject without its bindings, or raise SubjectExists."""
+def insert_subject(connection: Connection, subject: Subject) -> Subject:
+    """Add the row of a subject without its bindings and return it with its revision, or raise SubjectExists."""
+    subject = msgspec.structs.replace(subject, revision=bump(connection, "subjects"))
     row = {field: getattr(subject, field) for field in subject.__struct_fields__ if field != "bindings"}
     try:
         connection.execute(insert(subjects).values(row))
     except exc.IntegrityError as fault:
         raise SubjectExists(subject.actor) from fault
+    return subject
+
+
+def touch_subject(connection: Connection, subject: Subject) -> Subject:
+    """Return the subject with the next revision."""
+    revision = bump(connection, "subjects")
+    touch(connection, [subject.id], revision)
+    return msgspec.structs.replace(subject, revision=revision)
+
+
+def touch(connection: Connection, ids: Sequence[str], revision: int) -> None:
+    """Write at which revision these subjects have changed."""
+    connection.execute(update(subjects).where(subjects.c.id.in_(ids)).values(revision=revision))
+
+
+def place_subject(connection: Connection, subject: Subject) -> None:
+    """Write where a subject belongs and what it is called."""
+    row = {field: getattr(subject, field) for field in ("org_id", "workspace_id", "display_name", "email")}
+    connection.execute(update(subjects).where(subjects.c.id == subject.id).values(row))
 
 
 def subject_by_id(connection: Connection, id: str, *, lock: bool = False) -> Subject | None:
@@ -40,6 +64,21 @@ def subject_by_name(connection: Connection, type: SubjectType, name: str, *, loc
     """Return the subject of this type with this name, or None."""
     query = select(subjects).where(subjects.c.type == type, subjects.c.name == name)
     return _one_subject(connection, query, lock=lock)
+
+
+def subjects_by_names(
+    connection: Connection, names: Sequence[tuple[SubjectType, str]], *, lock: bool = False
+) -> dict[str, Subject]:
+    """Return the subjects of these types and names, as far as they exist, by ``user:<name>``."""
+    found: dict[str, Subject] = {}
+    for start in range(0, len(names), _CHUNK):
+        wanted = set(names[start : start + _CHUNK])
+        query = select(subjects).where(subjects.c.name.in_({name for _, name in wanted})).order_by(subjects.c.id)
+        rows = connection.execute(query.with_for_update() if lock else query).mappings().all()
+        found |= {
+            subject.actor: subject for subject in _subjects(connection, rows) if (subject.type, subject.name) in wanted
+        }
+    return found
 
 
 def subjects_page(connection: Connection, *, after: str | None, limit: int) -> list[Subject]:
@@ -60,7 +99,7 @@ def bind(connection: Connection, subject_id: str, binding: RoleBinding) -> None:
     connection.execute(
         insert(role_bindings).values(
             subject_id=subject_id,
-            role=binding.role,
+            role_id=binding.role_id,
             workspace_id=binding.workspace_id or EVERYWHERE,
             expires_at=binding.expires_at,
         )
@@ -72,7 +111,7 @@ def unbind(connection: Connection, subject_id: str, binding: RoleBinding) -> Non
     connection.execute(
         delete(role_bindings).where(
             role_bindings.c.subject_id == subject_id,
-            role_bindings.c.role == binding.role,
+            role_bindings.c.role_id == binding.role_id,
             role_bindings.c.workspace_id == (binding.workspace_id or EVERYWHERE),
         )
     )
@@ -86,13 +125,22 @@ def _one_subject(connection: Connection, query: Select[Any], *, lock: bool) -> S
 def _subjects(connection: Connection, rows: Sequence[RowMapping]) -> list[Subject]:
     bindings: defaultdict[str, list[RoleBinding]] = defaultdict(list)
     query = (
-        select(role_bindings)
+        select(role_bindings, roles.c.name)
+        .outerjoin(roles, roles.c.id == role_bindings.c.role_id)
         .where(role_bindings.c.subject_id.in_([row["id"] for row in rows]))
-        .order_by(role_bindings.c.role, role_bindings.c.workspace_id)
+        .order_by(role_bindings.c.role_id, role_bindings.c.workspace_id)
     )
     for bound in connection.execute(query).mappings():
+        name = bound["name"] or bound["role_id"]
+        if bound["name"] is None and name not in BUILT_IN:
+            continue  # The role is gone, so its binding gives nothing.
         bindings[bound["subject_id"]].append(
-            RoleBinding(role=bound["role"], workspace_id=bound["workspace_id"] or None, expires_at=bound["expires_at"])
+            RoleBinding(
+                role=name,
+                role_id=bound["role_id"],
+                workspace_id=bound["workspace_id"] or None,
+                expires_at=bound["expires_at"],
+            )
         )
     return [Subject(**row, bindings=tuple(bindings[row["id"]])) for row in rows]
 

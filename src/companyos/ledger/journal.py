@@ -57,8 +57,12 @@ class Change:
     ) -> Entry:
         """Note what happened, to be appended when the transaction ends, and return the entry (its ``id`` is final).
 
-        Actor, ip, device and request come from the caller. Policy and obligations come from the verdict.
+        Actor, ip, device and request come from the caller. Policy and obligations come from the verdict, and so does
+        the id of its own record, which becomes ``details.audit_id``.
         """
+        known = dict(details or {})
+        if verdict is not None and verdict.audit_id is not None:
+            known["audit_id"] = verdict.audit_id
         entry = Entry(
             time=self._clock.now(),
             verb=verb,
@@ -68,7 +72,7 @@ class Change:
             decision="allow" if verdict is None or verdict.allowed else "deny",
             service=service,
             release=release,
-            details=details or {},
+            details=known,
             personal=personal or {},
             **self._origin,
         )

@@ -21,6 +21,7 @@ _KINDS: Final[Mapping[str, re.Pattern[str]]] = {
     "domain": NAME,
     "environment": NAME,
     "region": NAME,
+    "policy": re.compile(rf"{NAME.pattern}/{NAME.pattern}@[0-9A-Za-z][0-9A-Za-z.+-]{{0,63}}"),
 }
 
 
@@ -34,8 +35,8 @@ class Named(msgspec.Struct, frozen=True):
 def check_subject(text: str) -> str:
     """Return the subject unchanged, or raise InvalidInput that says which forms there are.
 
-    These are ``fleet``, ``service:<name>``, ``release:<name>@<version>``, ``domain:<name>``, ``environment:<name>`` and
-    ``region:<name>``.
+    These are ``fleet``, ``service:<name>``, ``release:<name>@<version>``, ``domain:<name>``, ``environment:<name>``,
+    ``region:<name>`` and ``policy:<domain>/<service>@<version>``.
     """
     kind, _, name = text.partition(":")
     if text != FLEET and not (kind in _KINDS and _KINDS[kind].fullmatch(name)):

@@ -20,6 +20,7 @@ import companyos.flags.http
 import companyos.identity.http
 import companyos.ledger.http
 import companyos.operations.http
+import companyos.policy.http
 import companyos.tower.http
 from companyos.catalog import Catalog
 from companyos.core import access
@@ -34,9 +35,13 @@ from companyos.delivery import Delivery
 from companyos.delivery.section import register
 from companyos.evidence import Evidence
 from companyos.flags import Flags
-from companyos.identity import Identity, RoleAuthorizer
+from companyos.identity import Identity
 from companyos.ledger import Journal, open_journal
 from companyos.operations import Operations
+from companyos.policy.activated import Activated
+from companyos.policy.explaining import Explainer
+from companyos.policy.log import DecisionLog, Decisions
+from companyos.policy.service import Policies
 from companyos.server import csp_reports, health, sign_in
 from companyos.server.asgi import App, Receive, Scope, Send, caller_of
 from companyos.server.authentication import AuthenticationLayer
@@ -45,7 +50,10 @@ from companyos.server.bodies import StrictRequest, check_content_type
 from companyos.server.checks import Checks, probes
 from companyos.server.compression import CompressionLayer
 from companyos.server.context import ContextLayer
+from companyos.server.deciding import Deciding
 from companyos.server.denials import Denials
+from companyos.server.governing import authorizer
+from companyos.server.lane import raise_fault
 from companyos.server.limits import LimitsLayer
 from companyos.server.loops import Loops
 from companyos.server.mounts import bare, bare_entries
@@ -85,7 +93,11 @@ class Application:
         )
         keys = KeyStore(settings.folder.keys, journal.clock)
         self._checks = Checks(probes(journal, keys, settings.folder.path), self._loops.reports, journal.clock)
-        access.bind(CountedReads(RoleAuthorizer(), journal.reads))
+        self.decision_log = DecisionLog(journal)
+        self.decisions = Decisions(journal, self.decision_log, self._paths_of)
+        self.policies = Policies(journal, self.decisions.reader)
+        access.bind(CountedReads(authorizer(journal, self.policies, self.decision_log), journal.reads))
+        self._deciding = Deciding(journal, self.decisions, Activated(self.policies, settings.policy_stage))
         self.litestar = self._litestar(keys)
         self._http = self._layered(self.litestar)  # type: ignore[arg-type] # Litestar's own names for the ASGI types
 
@@ -102,6 +114,7 @@ class Application:
     def close(self) -> None:
         """Let go of what this made, after the last request; a journal that was given stays open."""
         self._checks.close()
+        self.decision_log.close()
         if self._owns_journal:
             self.journal.close()
 
@@ -109,14 +122,26 @@ class Application:
         https = sign_in.is_https(self.settings)
         app: App = AuthenticationLayer(inner, self.identity, self._throttle, self.settings.public_url)
         app = LimitsLayer(app, self.settings)
-        app = ProblemLayer(app, allowed_methods=self._allowed_methods, record=self._denials.record, page=problem_page)
-        return ContextLayer(SecurityHeadersLayer(CompressionLayer(app), https=https))
+        app = self._problems(app)
+        layers = ContextLayer(SecurityHeadersLayer(CompressionLayer(app), https=https))
+        faults = ContextLayer(SecurityHeadersLayer(self._problems(raise_fault), https=https))
+        return self._deciding.lane(layers, faults, self.identity)
+
+    def _paths_of(self, digest: str) -> tuple[tuple[str, ...], ...] | None:
+        """Return what the bundle with this digest can read; the policies need the log, and the log needs this."""
+        return self.policies.paths_of(digest)
+
+    def _problems(self, inner: App) -> App:
+        return ProblemLayer(
+            inner, allowed_methods=self._allowed_methods, record=self._denials.record, page=problem_page
+        )
 
     def _litestar(self, keys: KeyStore) -> Litestar:
         values = {
             "catalog": Catalog(self.journal),
             "checks": self._checks,
             "delivery": self._delivery,
+            "explainer": Explainer(self.journal, self.policies, self.decisions),
             "evidence": Evidence(self.journal),
             "flags": Flags(self.journal),
             "identity": self.identity,
@@ -124,13 +149,14 @@ class Application:
             "keys": keys,
             "liveness": health.Liveness(self.journal.clock),
             "operations": Operations(self.journal),
+            "policies": self.policies,
             "settings": self.settings,
             "streams": self.streams,
             "throttle": self._throttle,
             "tower": self._tower,
         }
         return Litestar(
-            route_handlers=[*_routes(), self._csp_reports()],
+            route_handlers=[*_routes(), self._csp_reports(), *self._deciding.routes()],
             dependencies={
                 "caller": Provide(_caller, sync_to_thread=False),
                 **{name: Provide(_constant(value), sync_to_thread=False) for name, value in values.items()},
@@ -192,6 +218,7 @@ def _routes() -> list[ControllerRouterHandler]:
         companyos.catalog.http,
         companyos.identity.http,
         companyos.operations.http,
+        companyos.policy.http,
         companyos.evidence.http,
         companyos.flags.http,
         companyos.delivery.http,

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import Final
 
-from companyos.core import durable
+from companyos.core import access, durable
 from companyos.core.artifacts import ArtifactStore
 from companyos.core.clock import SystemClock, rfc3339
 from companyos.core.errors import CompanyOSError, Unavailable
@@ -34,8 +34,11 @@ from companyos.delivery.executing import Executor
 from companyos.delivery.ports import Traffic
 from companyos.ledger import Journal, open_journal
 from companyos.operations import Operations
+from companyos.policy.log import DecisionLog
+from companyos.policy.service import Policies
 from companyos.server import logs
 from companyos.server.addresses import public_address
+from companyos.server.governing import authorizer
 
 LEASE: Final = "delivery.controller"
 TTL_S: Final = 10.0
@@ -65,6 +68,9 @@ def run(settings: Settings) -> None:
         opened.callback(journal.close)
         keeper = Keeper(home.run, home.logs)
         keeper.ensure()
+        log = DecisionLog(journal)
+        opened.callback(log.close)
+        access.bind(authorizer(journal, Policies(journal), log))
         artifacts = ArtifactStore(home.artifacts)
         adapters = Adapters(
             LocalRuntime(home, artifacts, keeper, journal.clock),

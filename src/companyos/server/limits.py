@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from companyos.core.errors import InvalidInput, TooLarge, UnsupportedMediaType
 from companyos.core.settings import Settings
 from companyos.evidence.archive import MAX_BYTES
-from companyos.server.asgi import CALLER, App, Message, Receive, Scope, Send, header_value, header_values
+from companyos.policy.shelf import MAX_BYTES as BUNDLE_BYTES
+from companyos.server.asgi import CALLER, App, Message, Receive, Scope, Send, asked_path, header_value, header_values
 from companyos.server.errors import HeadersTooLarge, Misdirected, RequestTimeout
 
 HEADERS_LIMIT_BYTES: Final = 32 * 1024
@@ -30,9 +31,17 @@ class BodyLimit(NamedTuple):
 
 
 LARGER: Final[Mapping[tuple[str, str], BodyLimit]] = MappingProxyType(
-    {("POST", "/api/artifacts"): BodyLimit(MAX_BYTES, 120.0)}
+    {
+        ("POST", "/api/artifacts"): BodyLimit(MAX_BYTES, 120.0),
+        ("POST", "/api/policy/bundles"): BodyLimit(BUNDLE_BYTES, 60.0),
+        ("POST", "/api/policy/signatures"): BodyLimit(BUNDLE_BYTES, 60.0),
+        ("POST", "/v1/decisions"): BodyLimit(8 * 1024 * 1024, 30.0),
+    }
 )
 """Methods and paths that take more than the settings say. A body is read after the caller is known."""
+
+UNTYPED: Final = frozenset({"/v1/authorize", "/access/v1/evaluation", "/access/v1/evaluations"})
+"""Here a body without a type is a 400 like one of another type, as OpenID AuthZEN wants it; the application says so."""
 
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
@@ -87,7 +96,7 @@ def check_body(scope: Scope, limit_bytes: int) -> None:
     length = declared_length(scope)
     if length is not None and length > limit_bytes:
         raise _too_large(limit_bytes)
-    if length != 0 and header_value(scope, b"content-type") is None:
+    if length != 0 and header_value(scope, b"content-type") is None and asked_path(scope) not in UNTYPED:
         raise UnsupportedMediaType(
             "The body has no Content-Type.", next_step="Say what it is, for example application/json."
         )

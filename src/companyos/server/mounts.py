@@ -31,14 +31,22 @@ class Bare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bare(
-    path: str, method: str, app: App, *, limit_bytes: int, timeout_s: float, openapi: Mapping[str, Any]
+    path: str,
+    method: str,
+    app: App,
+    *,
+    limit_bytes: int,
+    timeout_s: float,
+    openapi: Mapping[str, Any],
+    is_mount: bool = True,
 ) -> ASGIRouteHandler:
     """Return a route that gives ``app`` exactly ``method path``, with a body within these limits.
 
-    ``openapi`` is its operation object. Other methods raise MethodNotAllowed, other paths NotFound.
+    ``openapi`` is its operation object. Other methods raise MethodNotAllowed, other paths NotFound. The framework takes
+    a mount for every path that begins like it; say ``is_mount=False`` where another route does.
     """
 
-    @asgi(path, is_mount=True, copy_scope=True, opt={ENTRY: Bare(path=path, method=method, operation=openapi)})
+    @asgi(path, is_mount=is_mount, copy_scope=True, opt={ENTRY: Bare(path=path, method=method, operation=openapi)})
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if asked_path(scope) != path:
             raise NotFound("There is nothing at this address.", next_step="See /schema for all addresses.")

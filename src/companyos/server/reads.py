@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from companyos.core.access import Authorizer, Caller, Verdict
+from companyos.core.access import NO_FACTS, Authorizer, Caller, Verdict
 
 _READ = ".read"
 
@@ -25,9 +26,9 @@ class CountedReads:
         self._inner = inner
         self._counter = counter
 
-    def decide(self, caller: Caller, action: str, resource: str) -> Verdict:
+    def decide(self, caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:
         """Return the verdict of the inner authorizer."""
-        verdict = self._inner.decide(caller, action, resource)
+        verdict = self._inner.decide(caller, action, resource, facts)
         if verdict.allowed and action.endswith(_READ):
             self._counter.count(caller.subject, action)
         return verdict

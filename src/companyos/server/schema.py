@@ -36,8 +36,10 @@ class SchemaJson(OpenAPIRenderPlugin):
         """Return the document for a caller who may read it."""
         require(caller_of(scope_of(request)), "manifest.read", "schema")
         if self._document is None:
-            public = {path for path in openapi_schema["paths"] if is_open(path) or path in OPTIONAL}
-            document = complete(openapi_schema, bare_entries(request.app), public, body_types(request.app))
+            bare = bare_entries(request.app)
+            paths = {*openapi_schema["paths"], *(entry.path for entry in bare)}
+            public = {path for path in paths if is_open(path) or path in OPTIONAL}
+            document = complete(openapi_schema, bare, public, body_types(request.app))
             self._document = msgspec.json.encode(document)
         return self._document
 

@@ -20,11 +20,14 @@ by ``to_json``. Order and equality are those of OPA (policy reference, "Built-in
 from __future__ import annotations
 
 import json
+import math
+import threading
 from collections.abc import Hashable, Iterable, Iterator
 from functools import cmp_to_key
 from typing import Any, Final, TypeAlias, final
 
-from companyos_sdk.rego.errors import EvaluationError
+from companyos_sdk.rego.errors import EvaluationError, LimitExceeded
+from companyos_sdk.rego.limits import MAX_STEPS
 
 Value: TypeAlias = Any
 """One of the above; Python's types cannot say it shorter."""
@@ -70,12 +73,43 @@ def key(value: Value) -> Hashable:
     if kind is bool:
         return _TRUE if value else _FALSE
     if kind is list:
+        work(len(value))
         return ("a", *map(key, value))
     if kind is dict:
+        work(len(value))
         return ("o", frozenset([(name, key(item)) for name, item in value.items()]))
     if kind is Set:
+        work(len(value.index))
         return ("s", frozenset(value.index))
     raise foreign(value)
+
+
+class Work(threading.local):
+    """What the evaluation that this thread is in may still do, if it is in one."""
+
+    purse: list[int] | None = None
+    """The steps that are left: a list, because generated code counts in it too. Behind the end they are UNLIMITED."""
+
+
+WORK: Final = Work()
+UNLIMITED: Final = 1 << 60
+
+
+def work(steps: int) -> None:
+    """Count elements that are looked at; raises LimitExceeded when an evaluation has looked at too many.
+
+    Values share parts, so one that was made in forty steps can have more elements than anybody can visit.
+    """
+    purse = WORK.purse
+    if purse is not None:
+        purse[0] -= steps
+        if purse[0] < 0:
+            raise too_much()
+
+
+def too_much() -> LimitExceeded:
+    """The error for an evaluation that has spent all of its steps."""
+    return LimitExceeded(f"A decision may take {MAX_STEPS:,} steps, and this one needs more.")
 
 
 def unkey(made: Hashable) -> Value:
@@ -98,7 +132,7 @@ class Set:
     __slots__ = ("index",)
 
     def __init__(self, values: Iterable[Value] = ()) -> None:
-        self.index: dict[Hashable, Value] = {key(value): value for value in values}
+        self.index: dict[Hashable, Value] = {key(value): value for value in values} if values else {}
         """Each element under its key."""
 
     def add(self, value: Value) -> None:
@@ -133,14 +167,20 @@ def equal(left: Value, right: Value) -> bool:
         return left is right
     if kind is int or kind is float:
         other = type(right)
+        if (kind is float and not math.isfinite(left)) or (other is float and not math.isfinite(right)):
+            raise foreign(left)
         return (other is int or other is float) and bool(left == right)
     if kind is list:
+        if type(right) is list:
+            work(len(left))
         return (
             type(right) is list
             and len(left) == len(right)
             and all(equal(one, two) for one, two in zip(left, right, strict=True))
         )
     if kind is dict:
+        if type(right) is dict:
+            work(len(left))
         return (
             type(right) is dict
             and len(left) == len(right)
@@ -158,8 +198,11 @@ def compare(left: Value, right: Value) -> int:
         return -1 if one < two else 1
     if one == _NULL:
         return 0
+    if (type(left) is float and not math.isfinite(left)) or (type(right) is float and not math.isfinite(right)):
+        raise foreign(left)
     if one in _SCALARS:
         return int(left > right) - int(left < right)
+    work(len(left))
     if one == _ARRAY:
         return _compare_all(left, right)
     if one == _SET:
@@ -196,13 +239,46 @@ def is_number(value: Value) -> bool:
 
 def to_json(value: Value) -> Value:
     """A copy in plain JSON that shares nothing: a set becomes an array in order, a key its JSON text."""
+    return json_within(value, WORK.purse or [UNLIMITED])
+
+
+def json_within(value: Value, purse: list[int]) -> Value:  # noqa: PLR0911 - one per type
+    """What ``to_json`` gives, counted in a purse; raises LimitExceeded."""
     kind = type(value)
-    if kind is str or kind is bool or kind is int or kind is float or value is None:
-        return value
     if kind is dict:
-        return {name if type(name) is str else key_text(name): to_json(item) for name, item in value.items()}
+        purse[0] -= len(value)
+        if purse[0] < 0:
+            raise too_much()
+        made: dict[str, Value] = {}
+        for name, item in value.items():
+            made[name if type(name) is str else key_text(name)] = (
+                item if type(item) in _PLAIN else json_within(item, purse)
+            )
+        return made
     if kind is list or kind is Set:
-        return [to_json(item) for item in value]
+        if not value:
+            return []
+        purse[0] -= len(value)
+        if purse[0] < 0:
+            raise too_much()
+        listed: list[Value] = []
+        for item in value:
+            listed.append(item if type(item) in _PLAIN else json_within(item, purse))  # noqa: PERF401 - it is faster
+        return listed
+    if kind in _PLAIN or (kind is float and math.isfinite(value)):
+        return value
+    raise foreign(value)
+
+
+def copied(value: Value) -> Value:
+    """A copy of decoded JSON that shares nothing; raises EvaluationError where it is something else."""
+    kind = type(value)
+    if kind in _PLAIN or (kind is float and math.isfinite(value)):
+        return value
+    if kind is list:
+        return [copied(item) for item in value]
+    if kind is dict and all(type(name) is str for name in value):
+        return {name: copied(item) for name, item in value.items()}
     raise foreign(value)
 
 
@@ -218,6 +294,7 @@ def foreign(value: object) -> EvaluationError:
     )
 
 
+_PLAIN = frozenset({type(None), bool, int, str})
 _NULL, _BOOLEAN, _NUMBER, _STRING, _ARRAY, _OBJECT, _SET = range(7)
 _SCALARS = frozenset({_BOOLEAN, _NUMBER, _STRING})
 _NAMES = ("null", "boolean", "number", "string", "array", "object", "set")

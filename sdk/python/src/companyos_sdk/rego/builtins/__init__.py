@@ -6,6 +6,36 @@ is made, with the reason that ``OUTSIDE`` has for it.
 
 from __future__ import annotations
 
+from companyos_sdk.rego.builtins import (  # noqa: F401 - importing them fills the table
+    aggregates,
+    arithmetic,
+    arrays,
+    bits,
+    encoding,
+    formatting,
+    globs,
+    graphs,
+    hashes,
+    identifiers,
+    intersections,
+    jsonpaths,
+    jsons,
+    networks,
+    numbers,
+    objects,
+    operators,
+    regexes,
+    schemas,
+    semver,
+    sets,
+    strings,
+    templates,
+    times,
+    tokens,
+    types,
+    units,
+    yamls,
+)
 from companyos_sdk.rego.builtins.registry import TABLE, Builtin
 
 __all__ = ["OUTSIDE", "TABLE", "Builtin"]

@@ -1,0 +1,1 @@
+"""The commands about policies that work on files alone, without a platform."""
