@@ -81,7 +81,8 @@ def _test(draw: st.DrawFn, rules: int, operators: tuple[str, ...], local: str = 
             return f"count({collection}) {draw(st.sampled_from(_ORDERS))} {draw(st.integers(0, 3))}"
         case 10:
             place = draw(st.sampled_from(["input.a", "input.o.b", "data.d.k", "data.flag", "input"]))
-            return f"helper with {place} as {draw(_term(0))}"
+            value = _term(0) if operators == _ORDERS else st.sampled_from(_CONSTANTS)  # regopy drops references
+            return f"helper with {place} as {draw(value)}"
         case _:
             return f"f({one}) == {two}"
 
@@ -118,7 +119,7 @@ def _rule(draw: st.DrawFn, number: int, operators: tuple[str, ...]) -> str:  # n
 
 @st.composite
 def policies(draw: st.DrawFn, *, orders: bool) -> str:
-    """A module of package ``t`` with rules ``r0``, ``r1``, …; ``orders``: which asks what is smaller."""
+    """A module of package ``t`` with rules ``r0``, ``r1``, …; ``orders``: with what regopy does in its own way."""
     operators = _ORDERS if orders else _EQUALS
     count = draw(st.integers(1, 5))
     rules = [draw(_rule(number, operators)) for number in range(count)]

@@ -248,3 +248,58 @@ def test_an_explanation_names_rules_and_rows() -> None:
     assert set(yes.visited) == {("policy.rego", row) for row in (5, 8, 9)}
     assert made.coverable >= set(yes.visited)
     assert made.explain({"a": 1, "b": True}).failed == no.failed.__class__("data.t.q", "policy.rego", 9)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("p if { not startswith(input.none, input.a) }", UNDEFINED),
+        ("p if { not f(input.none) }", UNDEFINED),
+        ("p if { not input.o[input.none] }", UNDEFINED),
+        ("p if { not count(input.none) == 1 }", UNDEFINED),
+        ("p if { not input.none != 1 }", UNDEFINED),
+        ("p if { not input.none in [1] }", UNDEFINED),
+        ("p if { not input.none == 1 }", True),
+        ("p if { not input.none }", True),
+        ("p if { not f(input.a) }", True),
+        ('p if { not f(input.a, "x") }', True),
+        ("p if { not none }", True),
+    ],
+)
+def test_negation_of_something_undefined(source: str, expected: Any) -> None:
+    """As in OPA, arguments of calls are computed in front of `not`, operands of `==` and references inside."""
+    made = program(f"{source}\nf(x) if x == 7\nnone if input.none")
+    assert made.evaluate({"a": "a", "o": {}}) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("input.b", 2), ("input.none", UNDEFINED), ("data.d", 3), ("r", 4), ("y", 5), ('{"v": input.b}', {"v": 2})],
+)
+def test_every_value_of_with_counts(value: str, expected: Any) -> None:
+    """References too, which regopy alone would drop."""
+    made = program(f"q := input.a\nr := 4\np := x if {{ y := 5; x := q with input.a as {value} }}", {"d": 3})
+    assert made.evaluate({"a": 1, "b": 2}) == expected
+
+
+def test_variables_of_every_may_be_named_like_fields() -> None:
+    """The compiler renames such a variable and the field with it; the field gets its name back."""
+    made = program("p if { every a in input.l { input.a == a } }")
+    assert made.evaluate({"l": [1], "a": 1}) is True
+    assert made.evaluate({"l": [2], "a": 1}) is UNDEFINED
+
+
+def test_files_keep_their_folders() -> None:
+    """Two modules with one file name in different folders are told apart."""
+    modules = {"a/policy.rego": "package t\nimport rego.v1\np if data.u.q", "b/policy.rego": "package u\nq := input.x"}
+    trace = rego.compile(modules, {}, "data.t.p").explain({"x": 1})
+    assert {file for file, _ in trace.visited} == {"a/policy.rego", "b/policy.rego"}
+    with pytest.raises(CompileError, match=r"^b/policy\.rego:2:"):
+        rego.compile(modules | {"b/policy.rego": "package u\nq := {"}, {}, "data.t.p")
+
+
+def test_an_unknown_entry_point_is_refused() -> None:
+    """A typing error in its name would otherwise be a policy that says nothing."""
+    with pytest.raises(CompileError, match=r"data\.t\.q"):
+        program("p := 1", entry="data.t.q")
+    assert program("p := 1", {"u": {"v": 2}}, entry="data.u.v").evaluate(None) == 2

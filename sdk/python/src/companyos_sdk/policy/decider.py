@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+
+import msgspec
 
 from companyos_sdk.policy import decision as reasons
 from companyos_sdk.policy.clock import Clock, Freshness
@@ -22,7 +24,7 @@ from companyos_sdk.policy.decision import (
     normalised,
 )
 from companyos_sdk.policy.ids import stamp
-from companyos_sdk.policy.record import MAX_RECORD_BYTES, LogFull, Recorder, Records
+from companyos_sdk.policy.record import MAX_RECORD_BYTES, Form, Line, LogFull, Party, Recorder, encode, lines, party
 from companyos_sdk.rego.errors import LimitExceeded
 from companyos_sdk.rego.values import UNDEFINED, Value
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 OnFull: TypeAlias = Literal["deny", "block"]
 WhenStale: TypeAlias = Literal["say", "deny"]
+_Decided: TypeAlias = Callable[[dict[str, Any], Value, Value, Value, Collection[str]], Decision]
 
 BLOCK_S: Final = 30.0
 """How long a blocking decider waits for room in the log before it denies."""
@@ -92,11 +95,11 @@ class Decider:
         self.when_stale: Final = when_stale
         self.freshness: Final = freshness or Freshness(None, self.clock)
         self._block_s = block_s
-        self._observe = program.observe
         self._record = recorder.record
         self._wall_ns, self._monotonic_ns = self.clock.wall_ns, self.clock.monotonic_ns
-        self._records = Records(bundle, program.input_paths, UNDEFINED)
-        self._line = self._records.line
+        form = Form(bundle, program.input_paths)
+        self._line = lines(form, UNDEFINED)
+        self._decided = self._way(form)
 
     def authorize(
         self,
@@ -117,15 +120,14 @@ class Decider:
             or type(context) is not dict
         ):
             raise _wrong_type(subject, action, resource, environment, context)
-        return self.decide(
-            {
-                "subject": subject,
-                "action": action,
-                "resource": resource,
-                "environment": environment,
-                "context": context,
-            }
-        )
+        input = {
+            "subject": subject,
+            "action": action,
+            "resource": resource,
+            "environment": environment,
+            "context": context,
+        }
+        return self._decided(input, subject, action, resource, ())
 
     def decide(self, input: dict[str, Any], stale_attributes: Collection[str] = ()) -> Decision:
         """The decision about a whole input document.
@@ -135,51 +137,75 @@ class Decider:
         """
         if type(input) is not dict:
             raise TypeError(f"input must be a dict, not {type(input).__name__}.")
-        started = self._monotonic_ns()
-        action = input.get("action")
-        if type(action) is not str or (action not in known_labels and not is_label(action)):
-            return self._unreadable(input, started, f"The action is no printable text of 1 to {MAX_TEXT} characters.")
-        try:
-            value, seen = self._observe(input)
-            allowed, reason, obligations, error = normalised(value, UNDEFINED)
-        except Exception as fault:  # noqa: BLE001 - whatever goes wrong while deciding is a denial
-            allowed, reason, obligations, error = _failure(fault)
-            seen = _read(input, self.program.input_paths)
-        wall = self._wall_ns()
-        audit_id, at = stamp(wall)
-        until = self.freshness.until
-        late = until is not None and (wall > until[0] or started > until[1])
-        if late or error is not None or (stale_attributes and not allowed):
-            return self._unusual(
-                input,
-                started,
-                (audit_id, at),
-                seen,
-                (allowed, reason, obligations, error),
-                late=late,
-                stale_attributes=stale_attributes,
-            )
-        try:
-            line = self._line(
-                audit_id,
-                at,
-                input,
-                seen,
-                "allow" if allowed else "deny",
-                reason,
-                obligations,
-                (self._monotonic_ns() - started) / 1000,
-            )
-        except Exception as fault:  # noqa: BLE001 - a value that no record can hold, of any type
-            return self._unreadable(input, started, f"The request cannot be recorded: {_said(fault)}")
-        if len(line) > MAX_RECORD_BYTES:
-            return self._unreadable(input, started, _TOO_LARGE, reasons.LIMIT)
-        try:
-            self._record(line)
-        except Exception as fault:  # noqa: BLE001 - a log that fails in any way holds no record
-            if not self._recorded_late(line, fault):
-                return self._unlogged(audit_id, reason, fault, late=late)
-        return Decision(allowed, obligations, reason, audit_id, self.bundle)
+        return self._decided(input, input.get("subject"), input.get("action"), input.get("resource"), stale_attributes)
+
+    def _way(self, form: Form) -> _Decided:
+        """The function that decides.
+
+        All that each decision needs is a variable of it, because finding, calling and returning is most of the work.
+        """
+        observe, undefined, paths = self.program.observe, UNDEFINED, self.program.input_paths
+        inputs, bundle, written, data_digest = form.inputs, self.bundle, form.bundle, form.data_digest
+        wall_ns, monotonic_ns, freshness, record = self._wall_ns, self._monotonic_ns, self.freshness, self._record
+        known, unset = known_labels, msgspec.UNSET
+
+        def decided(  # noqa: C901 - one function on purpose, see above
+            input: dict[str, Any],
+            subject: Value,
+            action: Value,
+            resource: Value,
+            stale_attributes: Collection[str],
+            /,
+        ) -> Decision:
+            started = monotonic_ns()
+            if type(action) is not str or (action not in known and not is_label(action)):
+                return self._unreadable(input, started, _NO_ACTION)
+            try:
+                value, seen = observe(input)
+                allowed, reason, obligations, error = normalised(value, undefined)
+            except Exception as fault:  # noqa: BLE001 - whatever goes wrong while deciding is a denial
+                allowed, reason, obligations, error = _failure(fault)
+                seen = _read(input, paths)
+            wall = wall_ns()
+            audit_id, at = stamped = stamp(wall)
+            until = freshness.until
+            late = until is not None and (wall > until[0] or started > until[1])
+            if late or error is not None or (stale_attributes and not allowed):
+                verdict = allowed, reason, obligations, error
+                return self._unusual(
+                    input, started, stamped, seen, verdict, late=late, stale_attributes=stale_attributes
+                )
+            try:
+                line = encode(
+                    Line(
+                        audit_id,
+                        at,
+                        written,
+                        data_digest,
+                        party(subject),
+                        action,
+                        party(resource),
+                        inputs(*[unset if value is undefined else value for value in seen])
+                        if undefined in seen
+                        else inputs(*seen),
+                        "allow" if allowed else "deny",
+                        reason,
+                        obligations,
+                        (monotonic_ns() - started) / 1000,
+                    )
+                )
+            except Exception as fault:  # noqa: BLE001 - a value that no record can hold, of any type
+                return self._unreadable(input, started, f"The request cannot be recorded: {_said(fault)}")
+            if len(line) > MAX_RECORD_BYTES:
+                return self._unreadable(input, started, _TOO_LARGE, reasons.LIMIT)
+            try:
+                record(line)
+            except Exception as fault:  # noqa: BLE001 - a log that fails in any way holds no record
+                if not self._recorded_late(line, fault):
+                    return self._unlogged(audit_id, reason, fault, late=late)
+            return Decision(allowed, obligations, reason, audit_id, bundle)
+
+        return decided
 
     def _unusual(
         self,
@@ -307,6 +333,7 @@ class Decider:
 
 
 _TOO_LARGE: Final = f"What the policy reads of this request is more than {MAX_RECORD_BYTES} bytes."
+_NO_ACTION: Final = f"The action is no printable text of 1 to {MAX_TEXT} characters."
 _MAX_SAID: Final = 300
 
 

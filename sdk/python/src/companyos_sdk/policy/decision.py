@@ -89,16 +89,19 @@ def normalised(value: Value, undefined: object) -> Verdict:  # noqa: PLR0911 - o
         return False, UNDEFINED_RESULT, (), "The policy gives no decision for this request."
     if type(value) is not dict:
         return _invalid("The decision is no object.")
-    reason, listed, allowed = value.get("reason"), value.get("obligations"), value.get("decision") == "allow"
-    if not allowed and value.get("decision") != "deny":
+    decided, reason, listed = value.get("decision"), value.get("reason"), value.get("obligations")
+    allowed = decided == "allow"
+    if not allowed and decided != "deny":
         return _invalid("The decision is neither allow nor deny.")
     # A policy has few reasons and types, so that what was good once need not be looked at again.
     if type(reason) is not str or (reason not in known_labels and not is_label(reason)):
         return _invalid(f"The reason is no printable text of 1 to {MAX_TEXT} characters.")
     if type(listed) is not list:
         return _invalid("The obligations are no list.")
+    if not listed:
+        return allowed, reason, (), None
     try:
-        return allowed, reason, _obligations(listed) if listed else (), None
+        return allowed, reason, _obligations(listed), None
     except _NotOne as fault:
         return _invalid(str(fault))
 
@@ -130,7 +133,7 @@ def _obligations(listed: list[Value]) -> tuple[Obligation, ...]:
             kind in known_labels or is_label(kind)
         ):
             raise _NotOne(f"Obligation {len(made)} has an id or a type that is no short printable text.")
-        if "properties" in rest:
+        if rest and "properties" in rest:
             properties = rest.pop("properties")
             if type(properties) is not dict:
                 raise _NotOne(f"Obligation {len(made)} has properties that are no object.")

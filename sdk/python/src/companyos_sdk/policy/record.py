@@ -17,8 +17,8 @@ from companyos_sdk.rego.values import Value
 MAX_RECORD_BYTES: Final = 256 * 1024
 """How long one record may be. A decision that read more is a denial."""
 
-_ENCODER: Final = msgspec.json.Encoder()
-_encode: Final = _ENCODER.encode
+encode: Final = msgspec.json.Encoder().encode
+"""JSON in bytes. Raises TypeError, ValueError or RecursionError for what is no JSON."""
 
 
 class LogFull(Exception):
@@ -59,19 +59,23 @@ class Discard:
         """Take the line and forget it."""
 
 
-class _Party(msgspec.Struct, frozen=True, gc=False):
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """Who or what, as far as a record names it."""
+
     id: str | None
     type: str | None
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The record of a decision."""
+
     audit_id: str
     at: str
     bundle: msgspec.Raw
     data_digest: str
-    subject: _Party
+    subject: Party
     action: str
-    resource: _Party
+    resource: Party
     inputs: Value
     decision: str
     reason: str
@@ -81,9 +85,6 @@ class _Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     error: str | None = None
     policy_reason: str | None = None
     stale_attributes: tuple[str, ...] = ()
-
-
-_NOBODY: Final = _Party(None, None)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,26 +111,10 @@ class _Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     outcomes: tuple[Outcome, ...]
 
 
-class Records:
-    """Makes the records of one bundle. Immutable and shared between threads."""
+class Write(Protocol):
+    """Makes the record of a decision; the arguments are the fields of a record, given by place."""
 
-    def __init__(self, bundle: BundleIdentity, input_paths: Sequence[tuple[str, ...]], undefined: object) -> None:
-        """Take the paths in the order in which the program gives what it read, and its value for a missing one."""
-        self.paths: Final = tuple(map(dotted, input_paths))
-        self._undefined = undefined
-        # A struct with a field per path is made and written in a third of the time that a dict takes.
-        self._inputs = msgspec.defstruct(
-            "_Inputs",
-            [(f"p{number}", Any, msgspec.UNSET) for number in range(len(self.paths))],
-            rename={f"p{number}": path for number, path in enumerate(self.paths)},
-            frozen=True,
-            gc=False,
-        )
-        about = {"id": bundle.id, "version": bundle.version, "stage": bundle.stage, "digest": bundle.digest}
-        self._bundle = msgspec.Raw(_encode(about))
-        self._data_digest = bundle.data_digest
-
-    def line(  # noqa: PLR0913, PLR0917 - the fields of a record, given by place because this is called for each decision
+    def __call__(  # noqa: PLR0913, PLR0917 - given by place because this is called for each decision
         self,
         audit_id: str,
         at: str,
@@ -143,21 +128,56 @@ class Records:
         error: str | None = None,
         policy_reason: str | None = None,
         stale_attributes: tuple[str, ...] = (),
+        /,
     ) -> bytes:
         """The record. Raises TypeError, ValueError or RecursionError when something in it is no JSON."""
-        undefined = self._undefined
-        if undefined in seen:
-            seen = tuple([msgspec.UNSET if value is undefined else value for value in seen])
-        return _encode(
-            _Line(
+        ...
+
+
+class Form:
+    """What the records of one bundle have in common. Immutable."""
+
+    def __init__(self, bundle: BundleIdentity, input_paths: Sequence[tuple[str, ...]]) -> None:
+        """Take the paths in the order in which the program gives what it read."""
+        # A struct with a field per path is made and written in a third of the time that a dict takes.
+        names = {f"p{number}": dotted(path) for number, path in enumerate(input_paths)}
+        about = {"id": bundle.id, "version": bundle.version, "stage": bundle.stage, "digest": bundle.digest}
+        self.inputs: Final = msgspec.defstruct(
+            "_Inputs", [(name, Any, msgspec.UNSET) for name in names], rename=names, frozen=True, gc=False
+        )
+        self.bundle: Final = msgspec.Raw(encode(about))
+        self.data_digest: Final = bundle.data_digest
+
+
+def lines(form: Form, undefined: object) -> Write:
+    """What makes the records of one bundle, for many threads at once; ``undefined`` stands for what is missing."""
+    inputs, bundle, data_digest = form.inputs, form.bundle, form.data_digest
+
+    def line(  # noqa: PLR0913, PLR0917 - see Write
+        audit_id: str,
+        at: str,
+        input: dict[str, Any],
+        seen: tuple[Any, ...],
+        decision: str,
+        reason: str,
+        obligations: tuple[Obligation, ...],
+        latency_us: float,
+        stale: bool = False,  # noqa: FBT001, FBT002 - see Write
+        error: str | None = None,
+        policy_reason: str | None = None,
+        stale_attributes: tuple[str, ...] = (),
+        /,
+    ) -> bytes:
+        return encode(
+            Line(
                 audit_id,
                 at,
-                self._bundle,
-                self._data_digest,
-                _party(input.get("subject")),
+                bundle,
+                data_digest,
+                party(input.get("subject")),
                 input["action"],
-                _party(input.get("resource")),
-                self._inputs(*seen),
+                party(input.get("resource")),
+                inputs(*[msgspec.UNSET if value is undefined else value for value in seen]),
                 decision,
                 reason,
                 obligations,
@@ -168,6 +188,8 @@ class Records:
                 stale_attributes,
             )
         )
+
+    return line
 
 
 def receipt(
@@ -183,7 +205,7 @@ def receipt(
 
     Raises as ``Records.line`` does.
     """
-    return _encode(
+    return encode(
         _Receipt(
             audit_id=audit_id,
             at=stamped[1],
@@ -196,16 +218,16 @@ def receipt(
     )
 
 
-def _party(value: Value) -> _Party:
+def party(value: Value) -> Party:
     """Who or what it is, as far as a record names it: a text as id, a label as type."""
     if type(value) is not dict:
-        return _NOBODY
+        return Party(None, None)
     name, kind = value.get("id"), value.get("type")
     if type(name) is not str:
         name = None
     if type(kind) is not str or (kind not in known_labels and not is_label(kind)):
         kind = None
-    return _Party(name, kind)
+    return Party(name, kind)
 
 
 def dotted(path: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from companyos_sdk.rego.errors import PlanError
+from companyos_sdk.rego.errors import CompileError, PlanError
 from companyos_sdk.rego.plan import Plan
 from companyos_sdk.rego.program import Program
 from companyos_sdk.rego.values import UNDEFINED
@@ -33,4 +33,15 @@ def compile(  # noqa: A001 - as `re.compile`
     modules: Mapping[str, str], data: dict[str, Any], entrypoint: str, *, strict_builtin_errors: bool = False
 ) -> Program:
     """The program of modules for one entry point; needs regopy."""
-    return load(plan(modules, [entrypoint]), data, entrypoint, strict_builtin_errors=strict_builtin_errors)
+    made = plan(modules, [entrypoint])
+    if not made.has(entrypoint) and not _holds(data, entrypoint.split(".")[1:]):
+        raise CompileError(f"{entrypoint} is no rule and no package of these modules, and nothing in the data.")
+    return load(made, data, entrypoint, strict_builtin_errors=strict_builtin_errors)
+
+
+def _holds(data: object, path: list[str]) -> bool:
+    for name in path:
+        if not isinstance(data, dict) or name not in data:
+            return False
+        data = data[name]
+    return True

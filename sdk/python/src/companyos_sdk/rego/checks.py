@@ -83,6 +83,9 @@ def _check_call(plan: Plan, function: ir.Function | None, one: ir.Statement) -> 
         builtin = TABLE.get(one.function)
         if builtin is None:
             place = one.place or (start(function) if function else None)
+            ours = one.arguments[:2] == (ir.Local(ir.INPUT), ir.Local(ir.DATA))
+            if ours and one.function not in OUTSIDE:  # it is called as functions of a policy are
+                raise _error(f"{one.function} is no function.", place)
             raise ForbiddenBuiltin(
                 one.function.removeprefix("internal."),
                 OUTSIDE.get(one.function.removeprefix("internal."), _MISSING),

@@ -22,13 +22,16 @@ def plan(modules: Mapping[str, str], entrypoints: Sequence[str]) -> Plan:
 
     Raises CompileError with file and row; without regopy it is a CompileError too.
     """
-    modules = prepared(modules)
-    answer = COMPILER.compile(list(modules.items()), [entry_name(one) for one in entrypoints])
+    names = {f"module{number}.rego": name for number, name in enumerate(modules)}  # it forgets folders
+    sources = dict(zip(names, prepared(modules).values(), strict=True))
+    answer = COMPILER.compile(list(sources.items()), [entry_name(one) for one in entrypoints])
     if answer.plan is None:
-        raise _error(answer.error or "", modules)
+        raise _error(answer.error or "", sources, names)
     document = msgspec.json.decode(answer.plan)
+    for row in document["static"]["files"]:
+        row["value"] = names.get(row["value"], row["value"])
     try:
-        return from_document(_plain(document, modules))
+        return from_document(_plain(document, {names[one]: source for one, source in sources.items()}))
     except PlanError as fault:
         raise CompileError(str(fault)) from fault
 
@@ -63,7 +66,7 @@ def _plain(document: Any, modules: Mapping[str, str]) -> Any:  # noqa: ANN401 - 
             for statement in block["stmts"]:
                 body = statement["stmt"]
                 if statement["type"] == "BlockStmt" and "row" not in body:
-                    body |= _head(body["blocks"], sources)
+                    body |= _head(body["blocks"], sources) or _unplaced(body["blocks"], one["blocks"][0])
                 elif statement["type"] == "AssignVarOnceStmt" and 0 <= body.get("file", -1) < len(sources):
                     body["row"] = _default(sources[body["file"]], one["path"][-1]) or body["row"]
     return document
@@ -86,6 +89,18 @@ def _default(lines: list[str], name: str) -> int | None:
     return next((row for row, line in enumerate(lines, 1) if default.match(line)), None)
 
 
+def _unplaced(blocks: Any, beginning: Any) -> dict[str, int]:  # noqa: ANN401 - JSON
+    """The place of a rule for a body in which nothing has one, such as that of `x := input.y`."""
+    start = next((each["stmt"] for each in beginning["stmts"] if "row" in each["stmt"]), None)
+    if start is None:
+        return {}
+    place = {name: start[name] for name in ("file", "row", "col")}
+    for block in blocks:
+        for statement in block["stmts"]:
+            statement["stmt"] |= place
+    return place
+
+
 def _head(blocks: Any, sources: list[list[str]]) -> dict[str, int]:  # noqa: ANN401 - JSON
     """The place of the head above the first expression of a body, or nothing where there is none."""
     first = next(
@@ -99,7 +114,7 @@ def _head(blocks: Any, sources: list[list[str]]) -> dict[str, int]:  # noqa: ANN
     return {"file": first["file"], "row": row, "col": 1}
 
 
-def _error(text: str, modules: Mapping[str, str]) -> CompileError:
+def _error(text: str, modules: Mapping[str, str], names: Mapping[str, str]) -> CompileError:
     found = _ERROR.search(text)
     if found is None:
         return CompileError(text.strip() or "regopy refuses these modules and does not say why.")
@@ -109,6 +124,6 @@ def _error(text: str, modules: Mapping[str, str]) -> CompileError:
     file, _, position = file.rpartition("|")
     source = modules.get(file)
     if source is None or not position.isdigit() or not rest:
-        return CompileError(message, file=file or None)
+        return CompileError(message, file=names.get(file, file) or None)
     before = source.encode()[: int(position)].decode(errors="replace")
-    return CompileError(message, file=file, row=before.count("\n") + 1, col=len(before) - before.rfind("\n"))
+    return CompileError(message, file=names[file], row=before.count("\n") + 1, col=len(before) - before.rfind("\n"))

@@ -30,6 +30,12 @@ class Plan(Struct, frozen=True):
         """The plan as a file."""
         return self.document
 
+    def has(self, entrypoint: str) -> bool:
+        """Whether ``data.a.b`` is a rule, a package, or a part of what a rule gives."""
+        path = tuple(entrypoint.split(".")[1:])
+        rules = [one.path[1:] for one in self.functions.values()]
+        return any(rule[: len(path)] == path[: len(rule)] for rule in rules)
+
     @staticmethod
     def from_bytes(document: bytes) -> Plan:
         """The plan that a file holds; raises PlanError for whatever is none."""

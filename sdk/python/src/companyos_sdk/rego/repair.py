@@ -1,8 +1,8 @@
 """What regopy 1.5.2 compiles differently from OPA, put right in the plan that it writes, or refused.
 
 *Negation.* OPA computes the arguments of a call, and the keys of a reference, in front of `not`: where one of them
-is undefined, the whole expression is. regopy computes them inside, where undefined means that `not` holds. Only the operands
-of `==` and `=`, and a reference itself, stay inside in both.
+is undefined, the whole expression is. regopy computes them inside, where undefined means that `not` holds. Only the
+operands of `==` and `=`, and a reference itself, stay inside in both.
 
 *Names.* regopy renames the variables of `every` to `x$5`, and does so to the field of `input.x` as well.
 """

@@ -89,9 +89,9 @@ def _end_of_template(source: str, at: int) -> int:
 def _prepared(file: str, source: str, functions: Collection[str], rules: Collection[str]) -> str:
     found = tokens(source)
     _check_heads(file, source, found)
-    for before, name, sign in zip([Token("line", "\n", 0, 0), *found], found, found[1:], strict=False):
-        if sign.text == ":=" and name.text in _ROOTS and before.text != ".":
-            raise _error(file, source, name, f"{name.text} is given; a variable needs another name.")
+    for before, word, sign in zip([Token("line", "\n", 0, 0), *found], found, found[1:], strict=False):
+        if sign.text == ":=" and word.text in _ROOTS and before.text != ".":
+            raise _error(file, source, word, f"{word.text} is given; a variable needs another name.")
     parts: list[str] = []
     done = 0
     for target, begin, end in _references(found):

@@ -242,7 +242,7 @@ def to_json(value: Value) -> Value:
     return json_within(value, WORK.purse or [UNLIMITED])
 
 
-def json_within(value: Value, purse: list[int]) -> Value:  # noqa: PLR0911 - one per type
+def json_within(value: Value, purse: list[int]) -> Value:
     """What ``to_json`` gives, counted in a purse; raises LimitExceeded."""
     kind = type(value)
     if kind is dict:

@@ -12,7 +12,7 @@ import math
 import re
 from typing import Any, Final, NamedTuple
 
-from companyos_sdk.rego.builtins.arguments import mapping, string
+from companyos_sdk.rego.builtins.arguments import impossible, mapping, string
 from companyos_sdk.rego.builtins.hashes import utf8
 from companyos_sdk.rego.builtins.keys import ALGORITHMS, BadKeyError, Key, checks, keys_of, signature_of, url_safe
 from companyos_sdk.rego.builtins.registry import builtin
@@ -72,7 +72,7 @@ def decode_verify(token: Value, constraints: Value) -> list[Value]:
     """The ``[true, header, payload]`` of a token that meets the constraints, or ``[false, {}, {}]``.
 
     Constraints: ``cert`` or ``secret``; ``alg``, ``iss`` and ``aud`` if they matter; ``time`` (nanoseconds). Without it
-    a token that has a time of its own is an error, since a policy has no clock.
+    a token that has a time of its own ends the decision, since a policy has no clock and undefined would be wrong.
     """
     name = "io.jwt.decode_verify"
     wanted = mapping(name, 2, constraints)
@@ -231,7 +231,7 @@ def _in_time(name: str, claims: dict[Value, Value], now_s: float | None) -> bool
         if type(limit) is not int and type(limit) is not float:
             raise BuiltinError(f"{name}: {field} of the token must be a number.")
         if now_s is None:
-            raise BuiltinError(f"{name}: the token has a time; give the constraint time, from the input.")
+            raise impossible(name, "the token has a time of its own; give the constraint time, from the input")
         if (now_s >= limit) if field == "exp" else (now_s < limit):
             return False
     return True

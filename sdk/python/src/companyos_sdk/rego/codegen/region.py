@@ -221,7 +221,9 @@ class Region:
                 key = ascii(path[-1])
                 lines.append((1, f"{self.paths[path]} = {source}[{key}] if {key} in {source} else U"))
             lines.append((0, "else:"))
-            lines += [(1, f"{self.paths[path]} = step({source}, {ascii(path[-1])})") for path in paths]
+            for path in paths:
+                key = ascii(path[-1])
+                lines.append((1, f"{self.paths[path]} = step({source}, {key})"))
         checked = [self.paths[path] for path in sorted(self.used, key=lambda path: (len(path), path))]
         if checked:
             tests = " and ".join(f"({one}.__class__ is str or {one}.__class__ in PLAIN)" for one in checked)
