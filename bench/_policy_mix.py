@@ -11,7 +11,7 @@ from typing import Any
 ENTRYPOINT = "data.clinic.authz.decision"
 
 DATA: dict[str, Any] = {
-    "clinic": {
+    "house": {
         "levels": {"public": 1, "internal": 2, "secret": 3},
         "may": {
             "nurse": ["read"],
@@ -27,8 +27,8 @@ MODULES = {
     "roles.rego": """package clinic.roles
 
 able if {
-    some role in data.clinic.staff[input.subject.id]
-    input.action in data.clinic.may[role]
+    some role in data.house.staff[input.subject.id]
+    input.action in data.house.may[role]
 }
 """,
     "residency.rego": """package clinic.residency
@@ -66,11 +66,11 @@ sensitive if input.resource.sensitivity == "high"
 
 default level := 0
 
-level := data.clinic.levels[input.subject.attributes.clearance]
+level := data.house.levels[input.subject.attributes.clearance]
 
 default required := 99
 
-required := data.clinic.levels[input.resource.required_clearance]
+required := data.house.levels[input.resource.required_clearance]
 
 below if level < required
 
@@ -100,7 +100,7 @@ decision := {"decision": "deny", "reason": "role.missing", "obligations": []} if
 
 owed := array.concat(array.concat(mask, factor_due), log)
 
-mask := [{"id": "mask_fields", "fields": data.clinic.hide[input.resource.type]}] if redaction.due
+mask := [{"id": "mask_fields", "fields": data.house.hide[input.resource.type]}] if redaction.due
 
 else := []
 
@@ -185,7 +185,7 @@ def check(name: str, decide: Callable[[dict[str, Any]], tuple[str, list[str]]]) 
 
 def closure() -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return the same policy as a function of Python, written by hand: the floor."""
-    known = DATA["clinic"]
+    known = DATA["house"]
     levels, hide = known["levels"], known["hide"]
     may, staff = known["may"], known["staff"]
 

@@ -2,158 +2,138 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench import _policy_http, _policy_mix
+from bench import _policy_http, _policy_peers
 from bench._policy_mix import CASES, DATA, ENTRYPOINT, MODULES, REQUESTS, check
 from bench.harness import AtLeast, AtMost, Row
 from companyos_sdk import rego
 from companyos_sdk.policy.decider import Decider
-from companyos_sdk.policy.decision import BundleIdentity
-from companyos_sdk.policy.record import MemoryRecorder
+from companyos_sdk.policy.decision import BundleIdentity, Decision
+from companyos_sdk.policy.record import Discard, MemoryRecorder
+from companyos_sdk.policy.spool import Spool
 
 _ROOM = "policy"
 _CALLS = 20_000
-_BLOCK = 160
 _REPLAYED = 100_000
 _RULES = 1_000
+_THREADS = 16
+_WAITING = 5_000
+_EACH = 10_000
 IDENTITY = BundleIdentity(id="bench/clinic", version="1.0.0", stage="prod", digest="sha256:" + "a" * 64)
-
-Decide = Callable[[dict[str, Any]], Any]
 
 
 def run(scale: float) -> Iterator[Row]:
     """Rows of the room, measured one after the other."""
-    calls = max(_BLOCK * 4, int(_CALLS * scale))
+    calls = max(_policy_peers.BLOCK * 4, int(_CALLS * scale))
     program = rego.compile(MODULES, DATA, ENTRYPOINT)
-    floor = _closure_us(calls)
-    ours = _embedded_us(program, calls)
-    note = f"{len(CASES)} requests, dict in, decision and record out, CPU"
-    yield Row(room=_ROOM, name="embedded decision", value=ours, unit="µs", target=AtMost(8), note=note)
-    yield Row(
-        room=_ROOM, name="plain Python closure", value=floor, unit="µs", note="the same policy by hand, no record"
-    )
-    yield Row(room=_ROOM, name="embedded / closure", value=ours / floor, unit="x", target=AtMost(8))
-    for name, peer, least in (("cedarpy", _cedar_us(calls), 5.0), ("regopy", _regopy_us(calls // 10), 30.0)):
-        if peer is not None:
-            yield Row(room=_ROOM, name=name, value=peer, unit="µs", note="decision only, no record")
-            yield Row(room=_ROOM, name=f"{name} / embedded", value=peer / ours, unit="x", target=AtLeast(least))
+    yield from _embedded(program, calls)
     yield from _policy_http.rows(scale)
     yield from _replay(program, max(1_000, int(_REPLAYED * scale)))
     yield _compile()
 
 
-def _median_us(decide: Decide, calls: int) -> float:
-    """The median over blocks of the CPU time of one call, in microseconds."""
-    for request in REQUESTS * 20:
-        decide(request)
-    blocks = []
-    for _ in range(max(3, calls // _BLOCK)):
-        began = time.thread_time_ns()
-        for request in REQUESTS * (_BLOCK // len(REQUESTS)):
-            decide(request)
-        blocks.append((time.thread_time_ns() - began) / _BLOCK / 1000)
-    return sorted(blocks)[len(blocks) // 2]
+def _embedded(program: rego.Program, calls: int) -> Iterator[Row]:
+    """One decision in the process that asks, beside other engines and beside Python by hand."""
+    what = f"{len(REQUESTS)} requests, CPU"
+    by_hand, by_hand_recorded = _policy_peers.closure_us(calls), _policy_peers.recording_closure_us(calls)
+    evaluated = _policy_peers.median_us(program.evaluate, calls)
+    observed = _policy_peers.median_us(program.observe, calls)
+    ours, in_memory = _authorize_us(program, calls)
+    # The same policy with its data under the root of its packages, where a path may mean a rule or data.
+    mixed = {name: text.replace("data.house.", "data.clinic.") for name, text in MODULES.items()}
+    entwined = rego.compile(mixed, {"clinic": DATA["house"]}, ENTRYPOINT)
+    for name, value, note in (
+        ("plain Python closure", by_hand, "the same policy by hand, no record"),
+        ("plain Python closure, recording", by_hand_recorded, "uuid4, digest and line by json, kept in memory"),
+        ("evaluate", evaluated, f"{what}, no record"),
+        ("observe", observed, f"{what}, with what was read, no record"),
+        (
+            "observe, one root",
+            _policy_peers.median_us(entwined.observe, calls),
+            f"{what}, data and rules under one root",
+        ),
+        ("authorize into memory", in_memory, f"{what}, dict in, decision and record out"),
+    ):
+        yield Row(room=_ROOM, name=name, value=value, unit="µs", note=note)
+    note = f"{what}, dict in, decision and record out; recorder: Spool"
+    yield Row(room=_ROOM, name="authorize", value=ours, unit="µs", target=AtMost(8), note=note)
+    for name, ratio in (
+        ("evaluate / closure", evaluated / by_hand),
+        ("authorize / closure", ours / by_hand),
+        ("authorize / recording closure", ours / by_hand_recorded),
+    ):
+        yield Row(room=_ROOM, name=name, value=ratio, unit="x", target=AtMost(8))
+    for name, peer, least, note in (
+        ("cedarpy", _policy_peers.cedar_us(calls), 5.0, "decision only, no record"),
+        ("regopy", _policy_peers.regopy_us(calls // 10), 30.0, "decision only, no record, in its own process"),
+        ("opa bench", _policy_peers.opa_us(), None, "decision only, wall, in its own process"),
+    ):
+        if peer is not None:
+            target = AtLeast(least) if least else None
+            yield Row(room=_ROOM, name=name, value=peer, unit="µs", note=note)
+            yield Row(room=_ROOM, name=f"{name} / authorize", value=peer / ours, unit="x", target=target)
+    yield _threads(program)
 
 
-def _said(value: dict[str, Any]) -> tuple[str, list[str]]:
-    return value["decision"], [owed["id"] for owed in value["obligations"]]
+def _authorize_us(program: rego.Program, calls: int) -> tuple[float, float]:
+    """With a spool on the disk, whose thread writes meanwhile, and with a log in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Spool(Path(folder) / "spool")
+        try:
+            on_disk = _measured(
+                Decider(program, IDENTITY, spool), calls, lambda: spool.status().waiting < _WAITING or spool.flush(30)
+            )
+            assert spool.status().refused == 0, "The spool refused records, so denials were measured"
+        finally:
+            spool.close()
+    log = MemoryRecorder()
+    return on_disk, _measured(Decider(program, IDENTITY, log), calls, log.lines.clear)
 
 
-def _closure_us(calls: int) -> float:
-    decide = _policy_mix.closure()
-    check("the closure", lambda request: _said(decide(request)))
-    return _median_us(decide, calls)
+def _measured(decider: Decider, calls: int, between: Callable[[], object]) -> float:
+    authorized = _asking(decider)
+    check("the engine", lambda request: _ids(authorized(request)))
+    return _policy_peers.median_us(authorized, calls, between)
 
 
-def _embedded_us(program: rego.Program, calls: int) -> float:
-    recorder = MemoryRecorder()
-    decider = Decider(program, IDENTITY, recorder)
+def _asking(decider: Decider) -> Callable[[dict[str, Any]], Decision]:
+    authorize = decider.authorize
 
-    def ids(request: dict[str, Any]) -> tuple[str, list[str]]:
-        found = decider.decide(request)
-        return "allow" if found.allow else "deny", [owed.id for owed in found.obligations]
+    def authorized(asked: dict[str, Any]) -> Decision:
+        return authorize(asked["subject"], asked["action"], asked["resource"], asked["environment"], asked["context"])
 
-    check("the engine", ids)
-
-    def decide(asked: dict[str, Any]) -> None:
-        decider.authorize(asked["subject"], asked["action"], asked["resource"], asked["environment"], asked["context"])
-        if len(recorder.lines) > _BLOCK:
-            recorder.lines.clear()
-
-    return _median_us(decide, calls)
+    return authorized
 
 
-def _regopy_us(calls: int) -> float | None:
-    if importlib.util.find_spec("regopy") is None:
-        return None
-    from regopy import Interpreter  # type: ignore[import-untyped] # it carries no types
-
-    build = Interpreter()
-    build.add_data(DATA)
-    for name, text in MODULES.items():
-        build.add_module(name, text)
-    entry = ENTRYPOINT.removeprefix("data.").replace(".", "/")
-    bundle = build.build(None, [entry])
-    engine = Interpreter()
-
-    def decide(request: dict[str, Any]) -> dict[str, Any]:
-        engine.set_input(request)
-        answer: dict[str, Any] = engine.query_bundle_entrypoint(bundle, entry).results[0].expressions[0]
-        return answer
-
-    check("regopy", lambda request: _said(decide(request)))
-    return _median_us(decide, calls)
+def _ids(found: Decision) -> tuple[str, list[str]]:
+    return "allow" if found.allow else "deny", [owed.id for owed in found.obligations]
 
 
-def _cedar_us(calls: int) -> float | None:
-    if importlib.util.find_spec("cedarpy") is None:
-        return None
-    import cedarpy
+def _threads(program: rego.Program) -> Row:
+    """Many threads at one decider, each of whose answers is looked at."""
+    authorized = _asking(Decider(program, IDENTITY, Discard()))
+    expected = [(decision, sorted(owed)) for _, decision, owed in CASES]
+    together = threading.Barrier(_THREADS)
 
-    known = DATA["clinic"]
-    policies = cedarpy.PolicySet.from_str(_policy_mix.CEDAR)
+    def wrong(first: int) -> int:
+        together.wait()
+        count = 0
+        for number in range(first, first + _EACH):
+            decision, owed = _ids(authorized(REQUESTS[number % len(REQUESTS)]))
+            count += (decision, sorted(owed)) != expected[number % len(REQUESTS)]
+        return count
 
-    def decide(asked: dict[str, Any]) -> tuple[bool, list[str]]:
-        who, resource = asked["subject"], asked["resource"]
-        roles = [{"type": "Role", "id": role} for role in known["staff"].get(who["id"], ())]
-        about = {
-            "region": resource["region"],
-            "contains_pii": resource["contains_pii"],
-            "sensitivity": resource["sensitivity"],
-            "required": known["levels"].get(resource["required_clearance"], 99),
-        }
-        entities = [
-            {"uid": {"type": "User", "id": who["id"]}, "attrs": {}, "parents": roles},
-            {"uid": {"type": "File", "id": resource["id"]}, "attrs": about, "parents": []},
-        ]
-        question = {
-            "principal": {"type": "User", "id": who["id"]},
-            "action": {"type": "Action", "id": asked["action"]},
-            "resource": {"type": "File", "id": resource["id"]},
-            "context": {
-                "ticket": asked["context"]["approval_ticket"],
-                "auth": asked["environment"]["auth_strength"],
-                "level": known["levels"].get(who["attributes"]["clearance"], 0),
-            },
-        }
-        answer = cedarpy.is_authorized(question, policies, json.dumps(entities))
-        return answer.allowed, list(answer.diagnostics.id_annotations_by_reason.values())
-
-    owed = {"require_approval", "log_event", "require_mfa", "mask_fields"}
-
-    def ids(request: dict[str, Any]) -> tuple[str, list[str]]:
-        allowed, said = decide(request)
-        return "allow" if allowed else "deny", [one for one in said if one in owed]
-
-    check("cedarpy", ids)
-    return _median_us(decide, calls)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        bad = sum(pool.map(wrong, range(_THREADS)))
+    note = f"{_THREADS} threads x {_EACH:,} decisions at one decider"
+    return Row(room=_ROOM, name="wrong answers", value=bad, unit="", target=AtMost(0), note=note)
 
 
 def _replay(program: rego.Program, count: int) -> Iterator[Row]:

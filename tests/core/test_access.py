@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from companyos.core.access import ANONYMOUS, Caller, DenyAll, Verdict, bind, require
+from companyos.core.access import ANONYMOUS, Caller, DenyAll, Verdict, bind, require, unbind
 from companyos.core.errors import Denied
 
 
@@ -40,3 +40,14 @@ def test_a_denial_says_who_what_and_which_rule() -> None:
         "test:reads",
     )
     assert "anonymous may not catalog.write on service:x" in str(fault.value)
+
+
+def test_whoever_unbinds_gives_the_word_back() -> None:
+    """To the one before, and not when somebody else has been bound since."""
+    first, second = OnlyReads(), OnlyReads()
+    bind(first)
+    assert bind(second) is first
+    unbind(second, first)
+    assert bind(first) is first
+    unbind(second, DenyAll())
+    assert require(ANONYMOUS, "catalog.read", "service:x").allowed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,9 @@ from companyos.policy.service import Policies
 from companyos_sdk.bundle import Bundle
 from companyos_sdk.policy.decision import Obligation
 from tests.policy.bundles import BUNDLE_ID, built
+
+Run = Callable[..., Any]
+"""Runs a command and gives its JSON."""
 
 WHOLE: tuple[tuple[str, ...], ...] = ((),)
 """A record that holds the whole input."""

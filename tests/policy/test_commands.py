@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from companyos.cli import main
-from companyos.core import access
 from companyos.core.settings import Settings
 from companyos.ledger import open_journal
 from companyos.policy.errors import BundleRefused
@@ -18,26 +15,7 @@ from companyos.policy.printing import acknowledged
 from tests.needs import needs
 from tests.pillar import records
 from tests.policy.bundles import ALLOW, built
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Return what runs a command on a home of its own and gives its JSON; the exit code has to be the expected one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPANYOS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COMPANYOS_POLICY_STAGE", "staging")
-
-    def command(*words: str, code: int = 0) -> Any:
-        capsys.readouterr()
-        found = main.run([*words, "--json"])
-        out, err = capsys.readouterr()
-        assert found == code, (words, out, err)
-        return json.loads(out or err)
-
-    yield command
-    access.bind(access.DenyAll())
+from tests.policy.people import Run
 
 
 def words(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:

@@ -9,7 +9,7 @@ from companyos.core.clock import ManualClock
 from companyos.core.errors import Conflict, Denied, InvalidInput
 from companyos.core.keys import KeyStore
 from companyos.ledger import Journal
-from companyos.policy.errors import NeverActive, NothingActive
+from companyos.policy.errors import NeverActive, NothingActive, NoWayBack
 from companyos.policy.service import Policies
 from companyos.policy.shelf import Shelf
 from companyos_sdk.bundle import Active, BundleError, open_bundle
@@ -92,7 +92,7 @@ def test_there_is_no_way_back_to_what_was_never_there(twice: Policies, author: C
 def test_the_first_version_has_none_before_it(policies: Policies, author: Caller, approver: Caller) -> None:
     """Going back from it would leave nothing active."""
     bring(policies, author, approver, RULES, "1.0.0")
-    with pytest.raises(NeverActive):
+    with pytest.raises(NoWayBack, match=r"nothing to go back to from companyos/documents@1\.0\.0 in prod"):
         policies.roll_back(approver, BUNDLE_ID, "prod", reason="r")
 
 

@@ -56,6 +56,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/ledger/entries/{id}/erasures"): {"json": {"field": "ip", "reason": "r"}},
     ("POST", "/api/login-codes"): {"json": {"user": "admin"}},
     ("POST", "/api/policy/bundles"): {"content": b"", "headers": {"content-type": "application/gzip"}},
+    ("POST", "/api/policy/log/erasures"): {"json": {"subject_id": "ann", "reason": "r"}},
     ("POST", "/api/policy/promotions"): {
         "json": {"bundle_id": "companyos/documents", "version": "1.0.0", "stage": "dev", "reason": "r"}
     },

@@ -75,9 +75,16 @@ class _Binding:
     authorizer: Authorizer = DenyAll()
 
 
-def bind(authorizer: Authorizer) -> None:
-    """Make the given authorizer decide from now on in this process."""
-    _Binding.authorizer = authorizer
+def bind(authorizer: Authorizer) -> Authorizer:
+    """Make the given authorizer decide from now on in this process, and return the one that did until now."""
+    before, _Binding.authorizer = _Binding.authorizer, authorizer
+    return before
+
+
+def unbind(authorizer: Authorizer, before: Authorizer) -> None:
+    """Let ``before`` decide again, unless another one than ``authorizer`` was bound meanwhile."""
+    if _Binding.authorizer is authorizer:
+        _Binding.authorizer = before
 
 
 def ask(caller: Caller, action: str, resource: str, facts: Mapping[str, Any] = NO_FACTS) -> Verdict:

@@ -1,7 +1,7 @@
 """``companyos policy``: policies on their way from a folder to production.
 
 Exit codes: 0 done, or nothing stands against it · 1 refused, blocked, or a test fails · 2 the input is wrong · 3 could
-not find out. What works on files alone is in ``drafting.commands``.
+not find out. What works on files alone is in ``drafting.commands``, what keeps a platform well in ``keeping.commands``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import typer
 
 from companyos.core.console import Console, JsonOption, emit
 from companyos.policy.drafting.commands import drafts
+from companyos.policy.keeping.commands import keeping, log
 from companyos.policy.model import Stage
 
 app = typer.Typer(help="Policies: written, tested, signed, promoted, explained.", no_args_is_help=True)
-for _name, _command in drafts:
+for _name, _command in (*drafts, *keeping):
     app.command(_name)(_command)
+app.add_typer(log, name="log")
 
 _PAGE: Final = 200
 _GZIP: Final = {"content-type": "application/gzip"}
@@ -102,14 +104,16 @@ def promote(
 def rollback(
     bundle: BundleArgument,
     stage: StageOption = "prod",
-    version: Annotated[str | None, typer.Option(help="Which version; the one before when none is named.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Which lower version; the one before, unless it was taken back.")
+    ] = None,
     reason: ReasonOption = "Rolled back from the command line.",
     local: Annotated[
         bool, typer.Option("--local", help="Work on the home's files as their owner, whom no policy can lock out.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Go back to a version that was active in the stage before; the only way down."""
+    """Go back to a lower version that was active in the stage before; it never goes up."""
     from companyos.core.client import connect
     from companyos.policy import printing
 

@@ -58,11 +58,11 @@ class Explainer:
         """Take the journal, what opens bundles, and what finds records."""
         self._journal = journal
         self._policies = policies
-        self._decisions = decisions
+        self.decisions = decisions
 
     def explain(self, caller: Caller, audit_id: str) -> Explanation:
         """Return why. Raises Denied, NotFound, and IntegrityFault when the record was changed."""
-        found = self._decisions.find(caller, audit_id)[0]
+        found = self.decisions.find(caller, audit_id)[0]
         about = Explanation(
             audit_id=found.audit_id,
             at=found.at,

@@ -25,6 +25,7 @@ from companyos.core.errors import UnsupportedMediaType
 from companyos.core.fields import Sentence
 from companyos.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 from companyos.policy.explaining import Explainer, Explanation
+from companyos.policy.log_http import erase_decisions, verify_decisions
 from companyos.policy.model import Activation, Promotion, Published, SignedBundle, Stage, StageStatus
 from companyos.policy.promoting import MAX_ACKNOWLEDGED, Order
 from companyos.policy.service import Policies
@@ -56,7 +57,7 @@ class NewPromotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class NewRollback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to go back, and to which version; to the previous one when none is named."""
+    """Where to go back, and to which version; one step down when none is named."""
 
     bundle_id: BundleIdText
     stage: Stage
@@ -181,7 +182,7 @@ def promote(
 def roll_back(
     caller: NamedDependency[Caller], policies: NamedDependency[Policies], data: JSONBody[NewRollback]
 ) -> Activation:
-    """Go back to a version that was active in the stage before."""
+    """Go back to a lower version that was active in the stage before; it never goes up."""
     return policies.roll_back(caller, data.bundle_id, data.stage, version=data.version, reason=data.reason)
 
 
@@ -259,6 +260,8 @@ routes: Final[Sequence[ControllerRouterHandler]] = (
             roll_back,
             renew,
             explain,
+            verify_decisions,
+            erase_decisions,
         ],
     ),
     fetch_bundle,

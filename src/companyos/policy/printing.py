@@ -62,6 +62,42 @@ def history(console: Console, found: Sequence[dict[str, Any]]) -> None:
     console.table(columns, rows, empty="Nothing was ever active.")
 
 
+def stages(console: Console, found: Sequence[dict[str, Any]]) -> None:
+    """Write what is active in every stage as a table, and below it what failed."""
+    rows = []
+    for one in found:
+        active = one["active"] or {"version": None, "at": None, "by": None, "kind": None}
+        rows.append((one["bundle_id"], one["stage"], *(active[name] for name in ("version", "at", "kind", "by"))))
+    console.table(("BUNDLE", "STAGE", "VERSION", "SINCE", "HOW", "BY"), rows, empty="Nothing is active.")
+    for one in found:
+        if one["failure"] is not None:
+            name = f"{one['bundle_id']}@{one['failed_version']}"
+            console.print(f"Failed in {one['stage']} at {one['failed_at']}: {name}: {one['failure']}")
+
+
+def keys(console: Console, found: Sequence[dict[str, Any]]) -> None:
+    """Write public keys as PEM, each below a line that says what it is; readers of PEM pass over such lines."""
+    for key in found:
+        until = f" until {key['not_after']}" if key["not_after"] is not None else ""
+        console.print(f"{key['stage']} {key['key_id']} from {key['not_before']}{until}")
+        console.print(key["public_key_pem"].rstrip("\n"))
+    if not found:
+        console.print("No key has signed a bundle yet; a key is made with the first signature of its stage.")
+
+
+def verification(console: Console, report: dict[str, Any]) -> None:
+    """Say whether the decision log is whole, and where it is not."""
+    if report["ok"]:
+        count = "1 decision is" if report["records"] == 1 else f"{report['records']} decisions are"
+        covered = f"{report['rooted']} covered by the ledger, {report['erased']} erased"
+        console.print(f"{count} as recorded: {covered}.")
+    for fault in report["faults"]:
+        console.print(f"{fault['detail']} [{fault['kind']}, {fault['stream']}/{fault['segment']}]")
+        console.print(f"  Last good decision: {fault['last_good'] or 'none'}")
+    if report["torn_bytes"]:
+        console.print(f"{report['torn_bytes']} bytes behind the last record were never logged: a process died there.")
+
+
 def explanation(console: Console, told: dict[str, Any]) -> None:
     """Say why a decision came out as it did."""
     console.print(told["sentence"])

@@ -103,6 +103,17 @@ def activation_by_digest(connection: Connection, digest: str) -> Activation | No
     return _one(connection, query, Activation)
 
 
+def steps(connection: Connection, bundle_id: str, stage: Stage) -> list[tuple[Any, ...]]:
+    """Return version, kind and previous version of every activation in a stage, oldest first."""
+    table = policy_activations
+    query = (
+        select(table.c.version, table.c.kind, table.c.previous)
+        .where(table.c.bundle_id == bundle_id, table.c.stage == stage)
+        .order_by(table.c.id)
+    )
+    return [tuple(row) for row in connection.execute(query)]
+
+
 def history_page(
     connection: Connection, bundle_id: str, stage: Stage | None, *, after: str | None, limit: int
 ) -> list[Activation]:

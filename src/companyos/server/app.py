@@ -96,7 +96,8 @@ class Application:
         self.decision_log = DecisionLog(journal)
         self.decisions = Decisions(journal, self.decision_log, self._paths_of)
         self.policies = Policies(journal, self.decisions.reader)
-        access.bind(CountedReads(authorizer(journal, self.policies, self.decision_log), journal.reads))
+        self._guard = CountedReads(authorizer(journal, self.policies, self.decision_log), journal.reads)
+        self._guard_before = access.bind(self._guard)
         self._deciding = Deciding(journal, self.decisions, Activated(self.policies, settings.policy_stage))
         self.litestar = self._litestar(keys)
         self._http = self._layered(self.litestar)  # type: ignore[arg-type] # Litestar's own names for the ASGI types
@@ -114,6 +115,7 @@ class Application:
     def close(self) -> None:
         """Let go of what this made, after the last request; a journal that was given stays open."""
         self._checks.close()
+        access.unbind(self._guard, self._guard_before)
         self.decision_log.close()
         if self._owns_journal:
             self.journal.close()

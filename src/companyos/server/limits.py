@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from companyos.core.errors import InvalidInput, TooLarge, UnsupportedMediaType
 from companyos.core.settings import Settings
 from companyos.evidence.archive import MAX_BYTES
+from companyos.identity.document import LIMITS as IMPORT
 from companyos.policy.shelf import MAX_BYTES as BUNDLE_BYTES
 from companyos.server.asgi import CALLER, App, Message, Receive, Scope, Send, asked_path, header_value, header_values
 from companyos.server.errors import HeadersTooLarge, Misdirected, RequestTimeout
@@ -33,6 +34,7 @@ class BodyLimit(NamedTuple):
 LARGER: Final[Mapping[tuple[str, str], BodyLimit]] = MappingProxyType(
     {
         ("POST", "/api/artifacts"): BodyLimit(MAX_BYTES, 120.0),
+        ("POST", "/api/identity/import"): BodyLimit(IMPORT.bytes, 60.0),
         ("POST", "/api/policy/bundles"): BodyLimit(BUNDLE_BYTES, 60.0),
         ("POST", "/api/policy/signatures"): BodyLimit(BUNDLE_BYTES, 60.0),
         ("POST", "/v1/decisions"): BodyLimit(8 * 1024 * 1024, 30.0),

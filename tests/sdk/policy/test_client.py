@@ -30,10 +30,10 @@ POLICY = """package companyos.authz
 default decision := {"decision": "deny", "reason": "default.deny", "obligations": []}
 
 decision := {"decision": "allow", "reason": "role.bound", "obligations": [
-	{"id": "mask_fields", "policy": "dlp.redaction", "fields": data.masked},
+    {"id": "mask_fields", "policy": "dlp.redaction", "fields": data.masked},
 ]} if {
-	input.action == "read"
-	input.subject.id == data.reader
+    input.action == "read"
+    input.subject.id == data.reader
 }
 """
 WATERMARK = POLICY.replace('"id": "mask_fields"', '"id": "watermark"')

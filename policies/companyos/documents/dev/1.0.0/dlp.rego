@@ -16,13 +16,16 @@ deny contains "dlp.clearance" if {
 
 deny contains "dlp.redaction" if {
 	not cleared
-	not config.masked_fields[input.resource.type]
+	not maskable
 }
 
 obligations contains {"id": "mask_fields", "policy": "dlp.redaction", "fields": fields} if {
 	not cleared
 	fields := config.masked_fields[input.resource.type]
 }
+
+# A rule of its own: `not config.masked_fields[input.resource.type]` says nothing where the type is missing.
+maskable if config.masked_fields[input.resource.type]
 
 cleared if {
 	has := config.clearance_levels[input.subject.attributes.clearance]

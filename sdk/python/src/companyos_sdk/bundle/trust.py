@@ -16,7 +16,7 @@ from companyos_sdk.bundle.limits import MAX_LABEL
 from companyos_sdk.bundle.metadata import STAGES, Stage
 
 _MAX_PEM: Final = 16 * 1024
-_EXPORT: Final = "Export the public key of the stage as PEM: `companyos keys export`."
+_EXPORT: Final = "Take the public keys that `companyos policy keys` prints as PEM, or with --json as a document."
 
 
 class TrustedKey(msgspec.Struct, frozen=True):

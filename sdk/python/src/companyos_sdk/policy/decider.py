@@ -15,7 +15,6 @@ import msgspec
 from companyos_sdk.policy import decision as reasons
 from companyos_sdk.policy.clock import Clock, Freshness
 from companyos_sdk.policy.decision import (
-    MAX_TEXT,
     BundleIdentity,
     Decision,
     Verdict,
@@ -23,9 +22,9 @@ from companyos_sdk.policy.decision import (
     known_labels,
     normalised,
 )
+from companyos_sdk.policy.faults import NO_ACTION, TOO_LARGE, clean, failure, read, said, wrong_type
 from companyos_sdk.policy.ids import stamp
 from companyos_sdk.policy.record import MAX_RECORD_BYTES, Form, Line, LogFull, Party, Recorder, encode, lines, party
-from companyos_sdk.rego.errors import LimitExceeded
 from companyos_sdk.rego.values import UNDEFINED, Value
 
 if TYPE_CHECKING:
@@ -119,15 +118,15 @@ class Decider:
             or type(environment) is not dict
             or type(context) is not dict
         ):
-            raise _wrong_type(subject, action, resource, environment, context)
-        input = {
+            raise wrong_type(subject, action, resource, environment, context)
+        whole = {
             "subject": subject,
             "action": action,
             "resource": resource,
             "environment": environment,
             "context": context,
         }
-        return self._decided(input, subject, action, resource, ())
+        return self._decided(whole, subject, action, resource, ())
 
     def decide(self, input: dict[str, Any], stale_attributes: Collection[str] = ()) -> Decision:
         """The decision about a whole input document.
@@ -149,7 +148,7 @@ class Decider:
         wall_ns, monotonic_ns, freshness, record = self._wall_ns, self._monotonic_ns, self.freshness, self._record
         known, unset = known_labels, msgspec.UNSET
 
-        def decided(  # noqa: C901 - one function on purpose, see above
+        def decided(
             input: dict[str, Any],
             subject: Value,
             action: Value,
@@ -159,13 +158,13 @@ class Decider:
         ) -> Decision:
             started = monotonic_ns()
             if type(action) is not str or (action not in known and not is_label(action)):
-                return self._unreadable(input, started, _NO_ACTION)
+                return self._unreadable(input, started, NO_ACTION)
             try:
                 value, seen = observe(input)
                 allowed, reason, obligations, error = normalised(value, undefined)
             except Exception as fault:  # noqa: BLE001 - whatever goes wrong while deciding is a denial
-                allowed, reason, obligations, error = _failure(fault)
-                seen = _read(input, paths)
+                allowed, reason, obligations, error = failure(fault)
+                seen = read(input, paths)
             wall = wall_ns()
             audit_id, at = stamped = stamp(wall)
             until = freshness.until
@@ -182,9 +181,19 @@ class Decider:
                         at,
                         written,
                         data_digest,
-                        party(subject),
+                        Party(who, who_kind)
+                        if type(subject) is dict
+                        and type(who := subject.get("id")) is str
+                        and type(who_kind := subject.get("type")) is str
+                        and who_kind in known
+                        else party(subject),
                         action,
-                        party(resource),
+                        Party(what, what_kind)
+                        if type(resource) is dict
+                        and type(what := resource.get("id")) is str
+                        and type(what_kind := resource.get("type")) is str
+                        and what_kind in known
+                        else party(resource),
                         inputs(*[unset if value is undefined else value for value in seen])
                         if undefined in seen
                         else inputs(*seen),
@@ -195,9 +204,9 @@ class Decider:
                     )
                 )
             except Exception as fault:  # noqa: BLE001 - a value that no record can hold, of any type
-                return self._unreadable(input, started, f"The request cannot be recorded: {_said(fault)}")
+                return self._unreadable(input, started, f"The request cannot be recorded: {said(fault)}")
             if len(line) > MAX_RECORD_BYTES:
-                return self._unreadable(input, started, _TOO_LARGE, reasons.LIMIT)
+                return self._unreadable(input, started, TOO_LARGE, reasons.LIMIT)
             try:
                 record(line)
             except Exception as fault:  # noqa: BLE001 - a log that fails in any way holds no record
@@ -248,11 +257,11 @@ class Decider:
             stale=late,
             error=sentence,
         )
-        shown: dict[str, Any] = {"action": _clean(input.get("action")) or ""}
+        shown: dict[str, Any] = {"action": clean(input.get("action")) or ""}
         for name in ("subject", "resource"):
             party = input.get(name)
             if type(party) is dict:
-                shown[name] = {key: _clean(party.get(key)) for key in ("id", "type")}
+                shown[name] = {key: clean(party.get(key)) for key in ("id", "type")}
         return self._said_and_recorded(answer, shown, started, at, ())
 
     def _said_and_recorded(
@@ -275,9 +284,9 @@ class Decider:
                 answer.stale_attributes,
             )
         except Exception as fault:  # noqa: BLE001 - a value that no record can hold, of any type
-            return self._unreadable(input, started, f"The request cannot be recorded: {_said(fault)}")
+            return self._unreadable(input, started, f"The request cannot be recorded: {said(fault)}")
         if len(line) > MAX_RECORD_BYTES:
-            return self._unreadable(input, started, _TOO_LARGE, reasons.LIMIT)
+            return self._unreadable(input, started, TOO_LARGE, reasons.LIMIT)
         try:
             self._record(line)
         except Exception as fault:  # noqa: BLE001 - a log that fails in any way holds no record
@@ -319,7 +328,7 @@ class Decider:
         """A denial because the decision has no record."""
         if not isinstance(fault, LogFull):
             _log.error("The decision log failed", exc_info=fault)
-        sentence = f"The decision could not be recorded: {_said(fault)}"
+        sentence = f"The decision could not be recorded: {said(fault)}"
         return Decision(
             allow=False,
             obligations=(),
@@ -330,48 +339,3 @@ class Decider:
             policy_reason=reason,
             error=sentence,
         )
-
-
-_TOO_LARGE: Final = f"What the policy reads of this request is more than {MAX_RECORD_BYTES} bytes."
-_NO_ACTION: Final = f"The action is no printable text of 1 to {MAX_TEXT} characters."
-_MAX_SAID: Final = 300
-
-
-def _failure(fault: Exception) -> Verdict:
-    """The denial for something that went wrong while the policy was evaluated."""
-    if isinstance(fault, (LimitExceeded, RecursionError, MemoryError)):
-        return False, reasons.LIMIT, (), _said(fault)
-    return False, reasons.FAILED, (), _said(fault)
-
-
-def _said(fault: Exception) -> str:
-    """What an error says, as a short printable sentence."""
-    text = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-    return _clean(text[:_MAX_SAID]) or ""
-
-
-def _clean(value: Value) -> str | None:
-    """A text made short and printable, None for anything else."""
-    if type(value) is not str:
-        return None
-    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in value[:MAX_TEXT])
-    return shown or None
-
-
-def _read(input: Value, paths: Iterable[tuple[str, ...]]) -> tuple[Any, ...]:
-    """What is at each path, for a decision whose program did not come to tell."""
-    found = []
-    for path in paths:
-        value = input
-        for part in path:
-            value = value.get(part, UNDEFINED) if type(value) is dict else UNDEFINED
-        found.append(value)
-    return tuple(found)
-
-
-def _wrong_type(subject: Value, action: Value, resource: Value, environment: Value, context: Value) -> TypeError:
-    if type(action) is not str:
-        return TypeError(f"action must be a str, not {type(action).__name__}.")
-    given = {"subject": subject, "resource": resource, "environment": environment, "context": context}
-    name = next(name for name, value in given.items() if type(value) is not dict)
-    return TypeError(f"{name} must be a dict, not {type(given[name]).__name__}.")
