@@ -7,8 +7,9 @@ from typing import Final
 from companyos_sdk.rego import ir
 from companyos_sdk.rego.codegen.emitter import Emitter, Scope
 from companyos_sdk.rego.codegen.known import Fixed, Variable
-from companyos_sdk.rego.codegen.statements import emits, tests
-from companyos_sdk.rego.values import UNDEFINED, Set
+from companyos_sdk.rego.codegen.statements import emits, tests, write_dot
+from companyos_sdk.rego.runtime import dot_document
+from companyos_sdk.rego.values import UNDEFINED, Set, Value
 
 SURE: Final = frozenset({"equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2", "internal.member_3"})
 """Built-ins that give true or false for whatever they get."""
@@ -212,6 +213,8 @@ def _member(emitter: Emitter, value: ir.Operand, collection: ir.Operand) -> tupl
 
 
 _FEW: Final = 20
+_SPARE: Final = 1_000_000_000
+"""The first of the locals that no plan has."""
 
 
 @emits(ir.CallDynamic)
@@ -220,9 +223,47 @@ def _call_dynamic(emitter: Emitter, one: ir.CallDynamic, _block: ir.Block, _at: 
         return False
     world = emitter.world
     behind_data = one.path[:1] == (ir.Constant("data"),)
+    if behind_data and (found := _in_data_alone(emitter, one.path[1:])) is not None:
+        return _dots(emitter, one, *found)
     path = "".join(f"{emitter.value(each)}, " for each in (one.path[1:] if behind_data else one.path))
     tree = emitter.region.tree(behind_data=behind_data)
     call = f"look_up({tree}, ({path}), {world.input}, {world.data}, {world.memory}, S)"
     name = emitter.store(one.target, call)
     emitter.fail_if(f"{name} is U")
+    return None
+
+
+def _in_data_alone(emitter: Emitter, path: tuple[ir.Operand, ...]) -> tuple[Value, tuple[ir.Operand, ...]] | None:
+    """What the constant beginning of a path leads to in the data, and the rest of the path.
+
+    None where a rule lies at that place, above or below it, or where the data is not known.
+    """
+    known = emitter.known(ir.Local(ir.DATA))
+    place: tuple[str, ...] = ()
+    if not (emitter.options.data and emitter.world.same_data and type(known) is Fixed and known.document):
+        return None
+    value = known.value
+    for at, each in enumerate(path):
+        if place not in emitter.names.ruled:
+            return value, path[at:]
+        if place in emitter.names.rules or type(each) is not ir.Constant or type(each.value) is not str:
+            return None
+        place = (*place, each.value)
+        value = UNDEFINED if value is UNDEFINED else dot_document(value, each.value)
+    return None if place in emitter.names.ruled else (value, ())
+
+
+def _dots(emitter: Emitter, one: ir.CallDynamic, value: Value, rest: tuple[ir.Operand, ...]) -> bool | None:
+    """Look up what is left of a path in a part of the data, key by key."""
+    if value is UNDEFINED:
+        return False
+    if not rest:
+        emitter.define(one.target, Fixed(value, document=True))
+        return None
+    source = ir.Local(_SPARE)
+    emitter.scope.env[_SPARE] = Fixed(value, document=True)
+    for at, each in enumerate(rest):
+        target = one.target if at == len(rest) - 1 else _SPARE + 1 + at
+        write_dot(emitter, ir.Dot(source=source, key=each, target=target, place=one.place), document=True)
+        source = ir.Local(target)
     return None

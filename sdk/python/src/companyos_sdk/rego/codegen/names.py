@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from companyos_sdk.rego import ir
@@ -20,6 +21,16 @@ class Names:
         self.values: dict[str, Any] = {}
         self._builtins: dict[str, str] = {}
         self._constants: dict[int, str] = {}
+
+    @cached_property
+    def rules(self) -> frozenset[tuple[str, ...]]:
+        """The places of the document at which a rule lies."""
+        return frozenset(one.path[1:] for one in self.functions.values() if one.is_rule)
+
+    @cached_property
+    def ruled(self) -> frozenset[tuple[str, ...]]:
+        """The same places, and those above them."""
+        return frozenset(path[:length] for path in self.rules for length in range(len(path) + 1))
 
     def builtin(self, name: str) -> str:
         """The variable of a built-in function."""

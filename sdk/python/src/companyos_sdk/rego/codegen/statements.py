@@ -131,7 +131,7 @@ def _look_up(emitter: Emitter, one: ir.Dot, block: ir.Block, at: int) -> bool | 
         return None
     if not emitter.require(one.source, one.key):
         return False
-    _dot(emitter, one, document=_in_data(emitter, one.source))
+    write_dot(emitter, one, document=_in_data(emitter, one.source))
     return None
 
 
@@ -142,7 +142,7 @@ def _in_data(emitter: Emitter, source: ir.Operand) -> bool:
     return type(source) is ir.Local and source.index in emitter.scope.rooted
 
 
-def _dot(emitter: Emitter, one: ir.Dot, *, document: bool) -> None:
+def write_dot(emitter: Emitter, one: ir.Dot, *, document: bool) -> None:
     """Look a key up while the program runs. A part of the data needs no check; what is in the input does."""
     source, name = emitter.value(one.source), emitter.value(one.key)
     slow = f"{'dot_document' if document else 'dot'}({source}, {name})"
