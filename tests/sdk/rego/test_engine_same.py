@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +42,7 @@ def outcome(program: Program, value: Any) -> Any:
 def unordered(value: Any) -> Any:
     """A value in which the order of arrays does not count, because regopy does not order its sets."""
     if isinstance(value, list):
-        return sorted(map(unordered, value), key=repr)
+        return sorted(map(unordered, value), key=lambda each: json.dumps(each, sort_keys=True))
     if isinstance(value, dict):
         return {name: unordered(item) for name, item in value.items()}
     return value
