@@ -79,6 +79,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/subjects"): {"json": {"name": "eve"}},
     ("POST", "/api/tokens"): {"json": {"name": "eve"}},
+    ("POST", "/policies/{domain}/{service}/promotions"): {"data": {"stage": "prod", "version": "1.0.0", "reason": "r"}},
     ("POST", "/releases/{id}/commands"): {"data": {"kind": "hold", "reason": "r"}},
     ("POST", "/rollback"): {"json": {"deployment_id": "01a202e7-0000-7000-8000-000000000000", "reason": "r"}},
     ("PUT", "/api/teams/{name}"): {"json": {}, "headers": {"if-none-match": "*"}},

@@ -22,6 +22,7 @@ THEME_COOKIE: Final = "companyos_theme"
 NAVIGATION: Final = (
     NavItem("Tower", "/", "tower.read"),
     NavItem("Releases", "/releases", "release.read"),
+    NavItem("Policies", "/policies", "policy.read"),
     NavItem("Ledger", "/ledger", "ledger.verify"),
 )
 """Asking for ``ledger.read`` would count as one, and nobody has read the ledger by seeing a link to it."""

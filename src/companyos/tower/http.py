@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from companyos.core.access import Caller
 from companyos.core.errors import NotFound
 from companyos.core.sse import EventStream, Streams
-from companyos.tower import answers, assets, release_http
+from companyos.tower import answers, assets, policy_http, release_http
 from companyos.tower.answers import Asked, answer
 from companyos.tower.live import Mark
 from companyos.tower.projector import Rebuilt
@@ -95,6 +95,7 @@ routes: Final = (
     landing_page,
     service_detail,
     *release_http.routes,
+    *policy_http.routes,
     ledger_records,
     events,
     static_file,

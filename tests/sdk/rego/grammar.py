@@ -88,7 +88,8 @@ def _test(draw: st.DrawFn, rules: int, operators: tuple[str, ...], local: str = 
 
 
 def _body(tests: list[str]) -> str:
-    return "{\n" + "".join(f"\t{one}\n" for one in tests) + "}"
+    # A semicolon, because a line that begins with a minus would continue the one above, in OPA too.
+    return "{\n" + ";\n".join(f"\t{one}" for one in tests) + "\n}"
 
 
 @st.composite
