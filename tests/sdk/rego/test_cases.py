@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any, Final
 
 import pytest
@@ -14,13 +17,12 @@ from companyos_sdk.rego.errors import CompileError, EvaluationError, ForbiddenBu
 from companyos_sdk.rego.frontend import entry_name
 from tests.needs import needs
 from tests.sdk.rego.corpus import Case, cases, same
+from tests.sdk.rego.opinion import FAILED, asked
 
 CASES: Final = cases()
 DECIDED: Final = [(name, case) for name, case in CASES if case.expected_error not in {CompileError, ForbiddenBuiltin}]
 REFUSED: Final = [(name, case) for name, case in CASES if case.expected_error in {CompileError, ForbiddenBuiltin}]
 ASKED: Final = [(name, case) for name, case in DECIDED if case.regopy]
-FAILED: Final = object()
-"""What stands for an error of regopy."""
 
 pytestmark = needs("rego")
 
@@ -58,13 +60,20 @@ def test_what_may_not_be_is_refused_with_its_place(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for _, case in ASKED], ids=[name for name, _ in ASKED])
-def test_in_regopy_it_is_as_declared(case: Case) -> None:
+def test_in_regopy_it_is_as_declared(apart: ProcessPoolExecutor, case: Case) -> None:
     """The second opinion, wherever regopy can give one; it has no kinds of errors."""
-    result = asked(case)
-    if result is FAILED:
+    result = apart.submit(asked, case).result(60)
+    if result == FAILED:
         assert case.error is not None
     else:
         assert_declared(case, result)
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[ProcessPoolExecutor]:
+    """A process of its own for regopy."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield pool
 
 
 def decided(program: Program, given: Any) -> Any:
@@ -73,26 +82,6 @@ def decided(program: Program, given: Any) -> Any:
         return program.evaluate(given)
     except EvaluationError as fault:
         return fault
-
-
-def asked(case: Case) -> Any:
-    """What regopy says: a value, UNDEFINED or FAILED."""
-    from regopy import Input, Interpreter, RegoError  # type: ignore[import-untyped] # it has none
-
-    interpreter = Interpreter()
-    interpreter.strict_built_in_errors = case.strict
-    interpreter.add_data(case.data)
-    for file, source in case.sources.items():
-        interpreter.add_module(file, source)
-    if case.input is not UNDEFINED:
-        interpreter.set_input(Input(case.given()))
-    try:
-        output = interpreter.query(f"found = {case.entry}")
-    except RegoError:
-        return FAILED
-    if not output.ok():
-        return FAILED
-    return output.results[0].bindings.get("found", UNDEFINED) if output.results else UNDEFINED
 
 
 def assert_declared(case: Case, result: Any) -> None:
