@@ -73,6 +73,12 @@ def record(verb: str, target: str, **values: Any) -> Record:
         (record("notification.give_up", "service:checkout"), "gave up a notification about checkout"),
         (record("alert.fire", "service:checkout"), "was told that an alert of checkout fires"),
         (record("alert.resolve", "service:checkout"), "was told that an alert of checkout has ended"),
+        (record("policy.promote", "policy:shop/orders@1.1.0"), "promoted policy shop/orders@1.1.0"),
+        (
+            record("policy.rollback", "policy:shop/orders@1.0.0", details={"reason": "cancelled too much"}),
+            "went back to policy shop/orders@1.0.0: cancelled too much",
+        ),
+        (record("role.unbind", "user:pat"), "unbound a role of pat"),
         (record("deployment.reweigh", "service:checkout"), "changed the weight of a deployment of checkout"),
         (record("service.remove", "service:x", decision="deny"), "was refused: service.remove on service:x"),
         (record("quantum.entangle", "qubit:7"), "quantum.entangle on qubit:7"),

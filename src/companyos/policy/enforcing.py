@@ -16,6 +16,7 @@ import msgspec
 from companyos.core.access import NO_FACTS, Caller, Verdict
 from companyos.core.clock import rfc3339
 from companyos.identity.roles import ALLOWED, ROLES, SIGNED_IN, RoleAuthorizer
+from companyos.policy.model import PLATFORM
 from companyos_sdk import rego
 from companyos_sdk.policy.decider import Decider
 from companyos_sdk.policy.decision import BundleIdentity
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from companyos_sdk.policy.record import Recorder
     from companyos_sdk.rego import Program
 
-BUNDLE_ID: Final = "companyos/platform"
-"""The bundle that decides about the platform itself, where one is active."""
 ENTRYPOINT: Final = "data.companyos.authz.decision"
 FOLDER: Final = Path(__file__).parent / "platform"
 """The policy that ships: its source, and the plan that `make policies` makes of it."""
@@ -50,7 +49,7 @@ def shipped() -> tuple[Program, BundleIdentity]:
     """Return the policy that ships, ready to decide, and its identity in records; its stage is ``shipped``."""
     plan, data = (FOLDER / "plan.json").read_bytes(), roles_data()
     identity = BundleIdentity(
-        id=BUNDLE_ID,
+        id=PLATFORM,
         version="0.0.0",
         stage="shipped",
         digest=_digest(plan),

@@ -12,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from companyos.core.errors import CompanyOSError
-from companyos.policy.enforcing import BUNDLE_ID, shipped_decider
+from companyos.policy.enforcing import shipped_decider
+from companyos.policy.model import PLATFORM
 from companyos_sdk.policy.decider import Decider
 from companyos_sdk.policy.decision import BundleIdentity
 
@@ -87,13 +88,13 @@ class Governing:
             revision = self._bundles.revision()
             if revision == self._revision and self._decider is not None:
                 return self._decider
-            active = self._bundles.load().get(BUNDLE_ID)
+            active = self._bundles.load().get(PLATFORM)
         except CompanyOSError as fault:
             _log.warning("active policy unknown", extra={"fault": str(fault)})
             return self._decider or self._shipped
         self._revision = revision
         if active is not None:
             return Decider(active.program, active.identity, self._recorder)
-        if BUNDLE_ID in self._bundles.absent:
-            return Decider(_Denies(), BundleIdentity(id=BUNDLE_ID), self._recorder)
+        if PLATFORM in self._bundles.absent:
+            return Decider(_Denies(), BundleIdentity(id=PLATFORM), self._recorder)
         return self._shipped

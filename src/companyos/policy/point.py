@@ -20,6 +20,7 @@ from companyos.core.clock import Clock
 from companyos.core.errors import CompanyOSError
 from companyos.identity.attribute import Attributes
 from companyos.policy.active import ActiveBundle, ActiveBundles
+from companyos.policy.model import PLATFORM
 from companyos.policy.negotiating import Always, Negotiated, Supports
 from companyos_sdk.policy.clock import Clock as DeciderClock
 from companyos_sdk.policy.clock import Freshness
@@ -29,8 +30,6 @@ from companyos_sdk.policy.record import Recorder
 
 SUSPENDED: Final = "subject.suspended"
 """The subject is known here, and is not active."""
-PLATFORM: Final = "companyos/platform"
-"""The bundle about the platform itself, which is never meant when no bundle is named."""
 
 _NEGOTIATED_KEPT: Final = 128
 

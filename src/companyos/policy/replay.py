@@ -18,7 +18,8 @@ import msgspec
 from companyos.policy.differences import Flip, Flips, compare
 from companyos_sdk.policy import decision as reasons
 from companyos_sdk.policy.decision import Obligation, Verdict, normalised
-from companyos_sdk.rego.errors import LimitExceeded
+from companyos_sdk.policy.faults import failure
+from companyos_sdk.policy.record import dotted
 from companyos_sdk.rego.values import UNDEFINED
 
 InputPath: TypeAlias = tuple[str, ...]
@@ -94,10 +95,8 @@ def candidate(program: Program) -> Candidate:
     def decide(input: Any) -> Verdict:  # noqa: ANN401 - JSON
         try:
             return normalised(observe(input)[0], UNDEFINED)
-        except (LimitExceeded, RecursionError, MemoryError) as fault:
-            return False, reasons.LIMIT, (), str(fault)
         except Exception as fault:  # noqa: BLE001 - whatever goes wrong while deciding is a denial
-            return False, reasons.FAILED, (), str(fault)
+            return failure(fault)
 
     return Candidate(input_paths=program.input_paths, decide=decide)
 
@@ -196,7 +195,7 @@ class _Source:
     def __init__(self, recorded: tuple[InputPath, ...], wanted: tuple[InputPath, ...]) -> None:
         known = set(recorded)
         lost = next((path for path in wanted if not _covered(path, known)), None)
-        self.lacks = None if lost is None else dotted(lost)
+        self.lacks = None if lost is None else dotted(lost) or _EVERYTHING
         # A path below another recorded one is part of its value; only the outermost ones are put together.
         self._places = [
             (place, path)
@@ -226,11 +225,6 @@ class _Source:
 def input_of(paths: tuple[InputPath, ...], values: tuple[Any, ...]) -> Any:  # noqa: ANN401 - an input is any JSON value
     """Return the input that holds these values at these paths, and nothing else."""
     return _Source(paths, ()).input_of(values)
-
-
-def dotted(path: InputPath) -> str:
-    """Return a path as people write it: ``resource.region``."""
-    return ".".join(path) if path else _EVERYTHING
 
 
 def _covered(path: InputPath, known: set[InputPath]) -> bool:

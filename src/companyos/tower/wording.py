@@ -20,6 +20,7 @@ _PAST: Final = MappingProxyType(
         "confirm": "confirmed",
         "create": "created",
         "define": "defined",
+        "delete": "deleted",
         "deliver": "delivered",
         "deny": "denied",
         "end": "ended",
@@ -57,6 +58,7 @@ _PAST: Final = MappingProxyType(
         "suspend": "suspended",
         "turn_back": "turned back",
         "turn_on": "turned on",
+        "unbind": "unbound",
         "update": "updated",
         "upgrade": "upgraded",
         "withdraw": "withdrew",
@@ -90,6 +92,15 @@ _OF_OTHERS: Final = MappingProxyType(
         "alert.resolve": "was told that an alert of {} has ended",
         "artifact.allow": "allowed artifact {} again",
         "artifact.deny": "denied artifact {} for later deploys",
+        "decision.erase": "erased what decisions say of {}",
+        "decision.segment": "sealed a part of the decision log, {}",
+        "policy.block": "was held back from promoting policy {}",
+        "policy.fail": "could not make policy {} decide",
+        "policy.promote": "promoted policy {}",
+        "policy.publish": "published policy {}",
+        "policy.renew": "signed policy {} anew",
+        "policy.rollback": "went back to policy {}",
+        "policy.sign": "signed policy {}",
     }
 )
 _DIGEST_CHARACTERS: Final = 19

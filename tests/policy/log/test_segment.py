@@ -77,6 +77,15 @@ def test_a_change_before_good_records_is_no_torn_end(record: int, place: int) ->
     assert found.broken
 
 
+def test_records_that_were_all_changed_are_no_torn_end() -> None:
+    """Also where no two of them fit each other any more: a write that was torn leaves no whole line behind."""
+    data = bytearray(DATA)
+    for end in ENDS[:-1]:
+        data[end + 66] ^= 1
+    found = segment.scan(bytes(data))
+    assert (len(found.lines), found.broken) == (0, True)
+
+
 def test_a_segment_of_another_format_is_none() -> None:
     """A first line that says something else is not read on."""
     other = msgspec.json.encode(msgspec.structs.replace(HEADER, format="other"))

@@ -8,8 +8,9 @@ from companyos.core.access import Caller
 from companyos.core.clock import ManualClock
 from companyos.core.errors import Unavailable
 from companyos.policy.active import ActiveBundle, InMemory
-from companyos.policy.enforcing import BUNDLE_ID, PolicyAuthorizer
+from companyos.policy.enforcing import PolicyAuthorizer
 from companyos.policy.governing import LOOK_S, UNLOADABLE, Governing
+from companyos.policy.model import PLATFORM
 from companyos_sdk.policy.decision import BundleIdentity
 from companyos_sdk.policy.record import MemoryRecorder
 
@@ -69,7 +70,7 @@ def authorizer(bundles: Bundles, clock: ManualClock) -> PolicyAuthorizer:
 
 def mine(decision: str = "deny", reason: str = "mine") -> ActiveBundle:
     """An active policy of a company's own."""
-    return ActiveBundle(identity=BundleIdentity(id=BUNDLE_ID, version="1.0.0"), program=Says(decision, reason))
+    return ActiveBundle(identity=BundleIdentity(id=PLATFORM, version="1.0.0"), program=Says(decision, reason))
 
 
 def asked(authorizer: PolicyAuthorizer) -> tuple[bool, str]:
@@ -96,14 +97,14 @@ def test_an_activation_counts_a_moment_later(
     assert bundles.looks == looks
     clock.advance(LOOK_S)
     assert asked(authorizer) == (False, "mine")
-    bundles.deactivate(BUNDLE_ID)
+    bundles.deactivate(PLATFORM)
     clock.advance(LOOK_S)
     assert asked(authorizer)[0]
 
 
 def test_an_active_policy_that_cannot_be_loaded_denies(authorizer: PolicyAuthorizer, bundles: Bundles) -> None:
     """The one that ships is not put in its place: it may be looser."""
-    bundles.absent = frozenset({BUNDLE_ID})
+    bundles.absent = frozenset({PLATFORM})
     assert asked(authorizer) == (False, UNLOADABLE)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -68,6 +67,8 @@ class Scan(NamedTuple):
 
 
 _HEADER: Final = msgspec.json.Decoder(Header)
+_SHORTEST: Final = _LINK + len(b' {"":0}')
+"""What a line with a record has at least: its link, and an object with one member."""
 
 
 def name(number: int) -> str:
@@ -135,8 +136,8 @@ def scan(data: bytes) -> Scan:
             lines.append(Line(offset, link, text))
         previous, good = link, end
     if header is None:
-        return Scan(None, [], "", 0, len(data), _links(data, 0))
-    return Scan(header, lines, previous, good, len(data) - good, _links(data, good))
+        return Scan(None, [], "", 0, len(data), _has_records(data, 0))
+    return Scan(header, lines, previous, good, len(data) - good, _has_records(data, good))
 
 
 def fault(path: Path, found: Scan) -> IntegrityFault:
@@ -158,14 +159,9 @@ def _split(data: bytes) -> Iterator[tuple[int, int, str, bytes]]:
         offset = end + 1
 
 
-def _links(data: bytes, good: int) -> bool:
-    """Tell whether two lines behind the good part fit each other, which a torn write cannot bring about."""
-    rows = data[good:].split(b"\n")[:-1]
-    for before, row in pairwise(rows):
-        link, _, text = row.partition(b" ")
-        if len(link) == _LINK and sha256(before[:_LINK] + text).hexdigest().encode() == link:
-            return True
-    return False
+def _has_records(data: bytes, good: int) -> bool:
+    """Tell whether whole lines stand behind the good part, which a write that was torn does not leave."""
+    return any(len(row) >= _SHORTEST for row in data[good:].split(b"\n")[:-1])
 
 
 def _header(text: bytes) -> Header | None:
