@@ -130,10 +130,10 @@ def _compiled(policy: Policy) -> Iterator[Finding]:
         plan = rego.plan(in_plan(policy.modules), [entry])
         program = rego.load(plan, policy.data, entry)
     except ForbiddenBuiltin as fault:
-        yield _found("forbidden-function", fault.file or _MAIN, str(fault), "Do without it.", fault.row)
+        yield _found("forbidden-function", fault.file or _MAIN, fault.sentence, "Do without it.", fault.row)
         return
     except CompileError as fault:
-        yield _found("compiles", fault.file or _MAIN, str(fault), "Correct it.", fault.row)
+        yield _found("compiles", fault.file or _MAIN, fault.sentence, "Correct it.", fault.row)
         return
     except RegoError as fault:
         yield _found("compiles", _MAIN, str(fault), "Correct it.")

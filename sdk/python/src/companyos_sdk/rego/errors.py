@@ -14,6 +14,8 @@ class CompileError(RegoError):
         self, message: str, *, file: str | None = None, row: int | None = None, col: int | None = None
     ) -> None:
         super().__init__(_at(file, row, col) + message)
+        self.sentence = message
+        """The message without the place, for whoever shows that beside it."""
         self.file, self.row, self.col = file, row, col
 
 
