@@ -121,6 +121,20 @@ def test_every_suppression_is_explained() -> None:
     assert noqa + [line for line in ignores if line.startswith(("src/", "sdk/"))] == []
 
 
+def test_regopy_is_loaded_in_processes_of_its_own() -> None:
+    """It ends a process that has google-re2 too, sooner or later; these files run in one of their own, or ask one."""
+    apart = {
+        "bench/_policy_peers.py",
+        "sdk/python/src/companyos_sdk/rego/regopy_process.py",
+        "src/companyos/policy/authoring/regopy_oracle.py",
+        "tests/sdk/rego/builtins/test_oracle.py",
+        "tests/sdk/rego/opinion.py",
+        "tests/sdk/rego/oracle.py",
+    }
+    loading = lines_with(r"^\s*(import|from) regopy\b|import_module\(.regopy.\)", suffix=".py")
+    assert {line.partition(":")[0] for line in loading} == apart
+
+
 def test_texts_end_with_one_newline_and_have_no_tabs_or_trailing_blanks() -> None:
     """What .editorconfig asks for, for editors that do not read it."""
     wrong = [

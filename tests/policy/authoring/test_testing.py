@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import random
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from companyos.core.errors import InvalidInput
@@ -18,6 +17,7 @@ from companyos_sdk.policy.decision import normalised
 from companyos_sdk.policy.obligations import STANDARD
 from tests.needs import needs
 from tests.policy.authoring.folders import EXAMPLES, change, folder
+from tests.sdk.rego.oracle import Oracle
 
 __all__ = ["folder"]
 
@@ -207,20 +207,15 @@ def test_the_examples_decide_alike_in_both_engines() -> None:
 
     And what they demand is something that every service can fulfil with the handlers of the SDK.
     """
-    regopy: Any = importlib.import_module("regopy")  # it has no types
     policy = layout.read(EXAMPLES)
     entry = policy.about.entrypoint
     program = rego.compile(policy.modules, policy.data, entry)
-    other = regopy.Interpreter()
-    other.add_data(policy.data)
-    for name, source in policy.modules.items():
-        other.add_module(name, source)
-    path = entry.removeprefix("data.").replace(".", "/")
-    bundle = other.build(None, [path])
+    with closing(Oracle()) as second:
+        answers = second.ask(policy.modules, policy.data, entry, requests(400))
+    assert answers is not None
     seen = set()
-    for asked in requests(400):
-        other.set_input(asked)
-        there = msgspec.json.decode(str(other.query_bundle_entrypoint(bundle, path)))["expressions"][0]
+    for asked, answer in zip(requests(400), answers, strict=True):
+        there = answer["value"]
         here = program.evaluate(asked)
         assert here == there, asked
         seen.add((here["decision"], here["reason"]))
