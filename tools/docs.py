@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ def openapi_document() -> dict[str, Any]:
     from companyos.core.client import bind_in_process, connect
     from companyos.server.app import create_app
 
-    bind_in_process(create_app)
-    with tempfile.TemporaryDirectory(prefix="companyos-docs-") as home:
+    with tempfile.TemporaryDirectory(prefix="companyos-docs-") as home, ExitStack() as opened:
+        # Closed before the folder goes, because a log that is still open would write into it.
+        bind_in_process(lambda settings: opened.enter_context(closing(create_app(settings))))
         document: dict[str, Any] = connect({"COMPANYOS_HOME": home}).get("/schema")
         return document
 
